@@ -1,0 +1,18 @@
+/** Names that users see in manifests and on Secrets. They are the product's interface (docs/reference.md) and never change. */
+export const GROUP = 'relay-operator.dev';
+export const VERSION = 'v1alpha1';
+export const API_VERSION = `${GROUP}/${VERSION}`;
+export const CATEGORY = 'relay';
+
+/** Secret types (`type:` of a Kubernetes Secret is immutable, so an object of another type can never be taken over by an apply). */
+export const APP_SECRET_TYPE = `${GROUP}/app`;
+export const TOKEN_SECRET_TYPE = `${GROUP}/token`;
+
+/** Set on every Secret that the operator writes; the only Secrets that it watches carry it. */
+export const MANAGED_LABEL = `${GROUP}/managed`;
+
+/** Held on every object from before its first external write until its credentials are revoked. */
+export const FINALIZER = `${GROUP}/registry`;
+
+/** The one field manager of every server-side apply. */
+export const FIELD_MANAGER = 'relay-operator';

@@ -1,0 +1,35 @@
+/** Every condition type and reason that a user can meet. A closed list: documentation and alerts rely on it. */
+export const CONDITION = {
+  Ready: 'Ready',
+  Enforced: 'Enforced',
+  CredentialsReady: 'CredentialsReady',
+  Warning: 'Warning',
+  Reconciling: 'Reconciling',
+  Stalled: 'Stalled',
+} as const;
+
+export const REASON = {
+  // Ready, CredentialsReady
+  Reconciled: 'Reconciled',
+  Issued: 'Issued',
+  Disabled: 'Disabled',
+  Revoked: 'Revoked',
+  Expired: 'Expired',
+  // Waiting
+  AppNotFound: 'AppNotFound',
+  AppNotReady: 'AppNotReady',
+  // Terminal: a person must change something
+  Conflict: 'Conflict',
+  AppIdNotRetained: 'AppIdNotRetained',
+  InvalidSpec: 'InvalidSpec',
+  // Enforced (directory.md)
+  Publishing: 'Publishing',
+  Rejected: 'Rejected',
+  NoReplicas: 'NoReplicas',
+  AllReplicas: 'AllReplicas',
+  ReplicaUnreachable: 'ReplicaUnreachable',
+  Propagating: 'Propagating',
+} as const;
+
+export type ConditionType = (typeof CONDITION)[keyof typeof CONDITION];
+export type Reason = (typeof REASON)[keyof typeof REASON];

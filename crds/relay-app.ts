@@ -1,0 +1,165 @@
+import { z } from 'zod';
+import { conditions, objectName, type Resource } from './resource.ts';
+import type { TransitionRule } from './rule.ts';
+
+const template = z.strictObject({
+  labels: z.record(z.string(), z.string().max(63)).optional().describe('Labels added to the Secret.'),
+  annotations: z
+    .record(z.string(), z.string())
+    .optional()
+    .describe("Annotations added to the Secret, such as Reloader's."),
+});
+
+/** What a user declares. Every field is optional, defaults are in code (`defaultedApp`), and a field is here only when it is enforced. */
+export const relayAppSpec = z.strictObject({
+  displayName: z.string().max(253).optional().describe('A name for people; shown by kubectl get -o wide.'),
+  enabled: z
+    .boolean()
+    .optional()
+    .describe('false: every request is refused and open sockets are closed with 4003. Default true.'),
+  deletionPolicy: z
+    .enum(['Delete', 'Retain'])
+    .optional()
+    .describe(
+      'What deleting the object does to its id and keys. Delete (default): gone for good after 7 days. Retain: kept for the next object of this namespace and name.',
+    ),
+  appId: z
+    .string()
+    .regex(/^[1-9][0-9]{0,14}$/, 'must be the id of a retained app: 1 to 15 digits, in quotes, not starting with 0')
+    .optional()
+    .describe(
+      'Immutable. Takes back the retained or deleted app that has this id; it must have had this namespace and name.',
+    ),
+  credentials: z
+    .strictObject({
+      secretName: objectName.optional().describe('The Secret that the operator writes. Default {name}-relay.'),
+      endpoint: z.enum(['Public', 'Internal']).optional().describe('Which host the Secret names. Default Public.'),
+      template: template.optional().describe('Metadata of the Secret.'),
+    })
+    .optional(),
+  authentication: z
+    .strictObject({
+      bearer: z.boolean().optional().describe('Authorization: Bearer rly_… Default true.'),
+      keyAndSecret: z.boolean().optional().describe('X-Relay-Key and X-Relay-Secret. Default true.'),
+      signature: z.boolean().optional().describe('The Pusher request signature. Default true.'),
+    })
+    .optional()
+    .describe('How HTTP requests may authenticate. Each is on by default.'),
+  limits: z
+    .strictObject({
+      connections: z
+        .int()
+        .min(0)
+        .max(10_000_000)
+        .optional()
+        .describe('Open sockets over all replicas; beyond, 4004. Default: no limit.'),
+      eventBytes: z
+        .int()
+        .min(1)
+        .max(1_048_576)
+        .optional()
+        .describe("Size of one event's data; beyond, 413. Default 10240."),
+      clientEventsPerSecond: z
+        .int()
+        .min(1)
+        .max(1_000)
+        .optional()
+        .describe('Client events of one connection; beyond, error 4301. Default 10.'),
+    })
+    .optional(),
+  channels: z
+    .strictObject({
+      clientEvents: z.boolean().optional().describe('Whether clients may send client-… events. Default true.'),
+    })
+    .optional(),
+});
+
+export type RelayAppSpec = z.infer<typeof relayAppSpec>;
+
+export const relayAppTransitions: readonly TransitionRule<RelayAppSpec>[] = [
+  {
+    cel: "(has(self.appId) ? self.appId : '') == (has(oldSelf.appId) ? oldSelf.appId : '')",
+    message: 'appId is immutable: delete the app and apply it again with the appId that it shall take back',
+    field: 'spec.appId',
+    check: (self, oldSelf) => self.appId === oldSelf.appId,
+  },
+];
+
+const credentialStatus = z.strictObject({
+  id: z.string().max(64),
+  state: z.enum(['Pending', 'Active', 'Retiring', 'Revoked']),
+  createdAt: z.string().meta({ format: 'date-time' }),
+  expiresAt: z.string().meta({ format: 'date-time' }).optional(),
+});
+
+export const relayAppStatus = z.strictObject({
+  observedGeneration: z.int().min(0).optional(),
+  appId: z.string().max(64).optional(),
+  key: z.string().max(64).optional().describe('The public key that clients connect with.'),
+  secretName: z.string().max(253).optional(),
+  revision: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('The directory revision at which this app last changed; Enforced speaks of it.'),
+  credentials: z
+    .array(credentialStatus)
+    .max(16)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['id'] })
+    .optional(),
+  binding: z
+    .strictObject({ name: z.string().max(253) })
+    .optional()
+    .describe('Service Binding: the Secret to bind.'),
+  conditions: conditions.optional(),
+});
+
+export type RelayAppStatus = z.infer<typeof relayAppStatus>;
+export type RelayApp = Resource<'RelayApp', RelayAppSpec, RelayAppStatus>;
+
+/** The spec with every default filled in. Defaults are here and not in the CRD, so that GitOps tools never see a diff. */
+export type DefaultedApp = {
+  readonly displayName: string;
+  readonly enabled: boolean;
+  readonly deletionPolicy: 'Delete' | 'Retain';
+  readonly appId: string | undefined;
+  readonly secretName: string;
+  readonly endpoint: 'Public' | 'Internal';
+  readonly template: {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
+  readonly authentication: { readonly bearer: boolean; readonly keyAndSecret: boolean; readonly signature: boolean };
+  readonly limits: {
+    readonly connections: number | null;
+    readonly eventBytes: number;
+    readonly clientEventsPerSecond: number;
+  };
+  readonly channels: { readonly clientEvents: boolean };
+};
+
+export function defaultedApp(name: string, spec: RelayAppSpec): DefaultedApp {
+  return {
+    displayName: spec.displayName ?? name,
+    enabled: spec.enabled ?? true,
+    deletionPolicy: spec.deletionPolicy ?? 'Delete',
+    appId: spec.appId,
+    secretName: spec.credentials?.secretName ?? `${name}-relay`,
+    endpoint: spec.credentials?.endpoint ?? 'Public',
+    template: {
+      labels: spec.credentials?.template?.labels ?? {},
+      annotations: spec.credentials?.template?.annotations ?? {},
+    },
+    authentication: {
+      bearer: spec.authentication?.bearer ?? true,
+      keyAndSecret: spec.authentication?.keyAndSecret ?? true,
+      signature: spec.authentication?.signature ?? true,
+    },
+    limits: {
+      connections: spec.limits?.connections ?? null,
+      eventBytes: spec.limits?.eventBytes ?? 10_240,
+      clientEventsPerSecond: spec.limits?.clientEventsPerSecond ?? 10,
+    },
+    channels: { clientEvents: spec.channels?.clientEvents ?? true },
+  };
+}

@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { conditions, objectName, type Resource } from './resource.ts';
+import type { TransitionRule } from './rule.ts';
+
+/** What a user declares; defaults are in code (`defaultedToken`). */
+export const relayTokenSpec = z.strictObject({
+  appRef: z
+    .strictObject({ name: objectName.describe('A RelayApp of this namespace.') })
+    .describe('Immutable. The app that the token belongs to.'),
+  environment: z.enum(['Live', 'Test']).optional().describe('Immutable. Live (default): rly_live_…; Test: rly_test_….'),
+  expiresAt: z.iso
+    .datetime({ offset: true, error: 'must be a time with a zone, such as "2027-01-01T00:00:00Z"' })
+    .optional()
+    .meta({ format: 'date-time' })
+    .describe('A hard end: from then on the token is refused.'),
+  secretName: objectName.optional().describe('The Secret that the operator writes. Default {name}-token.'),
+  revoked: z
+    .boolean()
+    .optional()
+    .describe('true: no valid token, and the value leaves the Secret. false again: a new token.'),
+});
+
+export type RelayTokenSpec = z.infer<typeof relayTokenSpec>;
+
+export const relayTokenTransitions: readonly TransitionRule<RelayTokenSpec>[] = [
+  {
+    cel: 'self.appRef.name == oldSelf.appRef.name',
+    message: 'appRef is immutable: a token belongs to one app for life; apply a second RelayToken for the other app',
+    field: 'spec.appRef.name',
+    check: (self, oldSelf) => self.appRef.name === oldSelf.appRef.name,
+  },
+  {
+    cel: "(has(self.environment) ? self.environment : 'Live') == (has(oldSelf.environment) ? oldSelf.environment : 'Live')",
+    message: 'environment is immutable: apply a second RelayToken for the other environment',
+    field: 'spec.environment',
+    check: (self, oldSelf) => (self.environment ?? 'Live') === (oldSelf.environment ?? 'Live'),
+  },
+];
+
+export const relayTokenStatus = z.strictObject({
+  observedGeneration: z.int().min(0).optional(),
+  appId: z.string().max(64).optional(),
+  tokenId: z.string().max(64).optional().describe('The public part of the token; names it in logs.'),
+  secretName: z.string().max(253).optional(),
+  expiresAt: z.string().meta({ format: 'date-time' }).optional(),
+  revision: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('The directory revision at which this token last changed; Enforced speaks of it.'),
+  conditions: conditions.optional(),
+});
+
+export type RelayTokenStatus = z.infer<typeof relayTokenStatus>;
+export type RelayToken = Resource<'RelayToken', RelayTokenSpec, RelayTokenStatus>;
+
+export type DefaultedToken = {
+  readonly appName: string;
+  readonly environment: 'Live' | 'Test';
+  readonly expiresAt: string | undefined;
+  readonly secretName: string;
+  readonly revoked: boolean;
+};
+
+export function defaultedToken(name: string, spec: RelayTokenSpec): DefaultedToken {
+  return {
+    appName: spec.appRef.name,
+    environment: spec.environment ?? 'Live',
+    expiresAt: spec.expiresAt,
+    secretName: spec.secretName ?? `${name}-token`,
+    revoked: spec.revoked ?? false,
+  };
+}
