@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { conditions, objectName, type Resource } from './resource.ts';
-import type { TransitionRule } from './rule.ts';
+import type { TransitionRule } from './transition-rule.ts';
 
 const template = z.strictObject({
   labels: z.record(z.string(), z.string().max(63)).optional().describe('Labels added to the Secret.'),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { conditions, objectName, type Resource } from './resource.ts';
-import type { TransitionRule } from './rule.ts';
+import type { TransitionRule } from './transition-rule.ts';
 
 /** What a user declares; defaults are in code (`defaultedToken`). */
 export const relayTokenSpec = z.strictObject({

@@ -1,0 +1,105 @@
+import { z } from 'zod';
+import { CATEGORY, GROUP, VERSION } from './api-group.ts';
+import type { KindDefinition } from './kinds.ts';
+
+type Json = { [key: string]: unknown };
+
+/**
+ * The CustomResourceDefinition of a kind, generated from its zod schemas (apiextensions.k8s.io/v1, structural as
+ * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/ asks). No defaults are in it: they
+ * would show as a permanent diff in GitOps tools.
+ */
+export function customResourceDefinition(definition: KindDefinition): Json {
+  const spec = structural(definition.spec);
+  if (definition.transitions.length > 0) {
+    spec['x-kubernetes-validations'] = [
+      ...((spec['x-kubernetes-validations'] as unknown[] | undefined) ?? []),
+      ...definition.transitions.map(({ cel, message, field }) => ({
+        rule: cel,
+        message,
+        ...(fieldPath(field) === '' ? {} : { fieldPath: fieldPath(field) }),
+      })),
+    ];
+  }
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${definition.plural}.${GROUP}` },
+    spec: {
+      group: GROUP,
+      scope: 'Namespaced',
+      names: {
+        kind: definition.kind,
+        listKind: `${definition.kind}List`,
+        plural: definition.plural,
+        singular: definition.kind.toLowerCase(),
+        shortNames: [definition.shortName],
+        categories: [CATEGORY],
+      },
+      versions: [
+        {
+          name: VERSION,
+          served: true,
+          storage: true,
+          subresources: { status: {} },
+          additionalPrinterColumns: definition.columns.map(({ name, type, jsonPath, description, priority }) => ({
+            name,
+            type,
+            jsonPath,
+            description,
+            ...(priority === undefined || priority === 0 ? {} : { priority }),
+          })),
+          schema: {
+            openAPIV3Schema: {
+              type: 'object',
+              description: definition.description,
+              required: ['spec'],
+              properties: {
+                apiVersion: { type: 'string' },
+                kind: { type: 'string' },
+                metadata: { type: 'object' },
+                spec,
+                status: structural(definition.status),
+              },
+            },
+          },
+        },
+      ],
+    },
+  };
+}
+
+/** `spec.appRef.name` → `.appRef.name`, relative to the schema that carries the rule. */
+function fieldPath(field: string): string {
+  return field.replace(/^spec/, '');
+}
+
+function structural(schema: z.ZodType): Json {
+  return clean(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Json);
+}
+
+/**
+ * What zod writes and a structural schema forbids: `additionalProperties: false` beside properties (unknown fields are pruned, kubectl
+ * reports them), the safe-integer bounds of z.int(), `propertyNames`, and the look-ahead patterns of formats (the API server runs RE2).
+ */
+function clean(node: Json): Json {
+  const result: Json = {};
+  for (const [key, value] of Object.entries(node)) {
+    if (key === '$schema' || key === 'propertyNames') continue;
+    if (key === 'additionalProperties' && value === false) continue;
+    if (key === 'minimum' && value === Number.MIN_SAFE_INTEGER) continue;
+    if (key === 'maximum' && value === Number.MAX_SAFE_INTEGER) continue;
+    if (key === 'pattern' && node['format'] === 'date-time') continue;
+    if (key === 'properties') {
+      result[key] = Object.fromEntries(
+        Object.entries(value as Json).map(([name, child]) => [name, clean(child as Json)]),
+      );
+    } else if (key === 'items' || (key === 'additionalProperties' && typeof value === 'object')) {
+      result[key] = clean(value as Json);
+    } else {
+      result[key] = value;
+    }
+  }
+  if (result['type'] === 'integer' && result['format'] === undefined) result['format'] = 'int64';
+  return result;
+}

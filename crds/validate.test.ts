@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest';
+import { API_VERSION } from './api-group.ts';
+import { formatPath, validateManifest, validateUpdate } from './validate.ts';
+
+const app = (spec: unknown, extra: Record<string, unknown> = {}) => ({
+  apiVersion: API_VERSION,
+  kind: 'RelayApp',
+  metadata: { name: 'checkout' },
+  spec,
+  ...extra,
+});
+
+const errorsOf = (document: unknown): string[] => {
+  const result = validateManifest(document);
+  return result.ok ? [] : result.errors.map((error) => `${formatPath(error.path)}: ${error.message}`);
+};
+
+test('an empty spec is a working app, and an exported object with a status applies again', () => {
+  expect(errorsOf(app({}))).toEqual([]);
+  expect(errorsOf(app({}, { metadata: { name: 'a', uid: 'x', managedFields: [] }, status: { appId: '1' } }))).toEqual(
+    [],
+  );
+});
+
+test.each([
+  ['a text', 'hello', ': expected a manifest with apiVersion, kind, metadata and spec, found "hello"'],
+  ['another version', app({}, { apiVersion: 'v1' }), 'apiVersion: expected relay-operator.dev/v1alpha1, found "v1"'],
+  ['another kind', app({}, { kind: 'Pod' }), 'kind: expected RelayApp or RelayToken, found "Pod"'],
+  ['a missing spec', app(undefined), 'spec: is required: expected an object'],
+  [
+    'a name with capitals',
+    app({}, { metadata: { name: 'Checkout' } }),
+    'metadata.name: must be a lowercase DNS name, such as checkout-relay, found "Checkout"',
+  ],
+  [
+    'a misspelt field',
+    app({ limits: { conections: 5 } }),
+    'spec.limits.conections: unknown field, did you mean connections? Known fields here: connections, eventBytes, clientEventsPerSecond',
+  ],
+  ['a wrong type', app({ enabled: 'yes' }), 'spec.enabled: expected a boolean, found "yes"'],
+  [
+    'a value outside the list',
+    app({ deletionPolicy: 'Keep' }),
+    'spec.deletionPolicy: expected one of Delete, Retain, found "Keep"',
+  ],
+  [
+    'a number out of range',
+    app({ limits: { eventBytes: 0 } }),
+    'spec.limits.eventBytes: expected at least 1, found the number 0',
+  ],
+  ['an app id that is a number', app({ appId: 480192 }), 'spec.appId: expected a string, found the number 480192'],
+])('%s is refused with the field and what was expected', (_, document, message) => {
+  expect(errorsOf(document)).toEqual([message]);
+});
+
+test('every error of a document is reported at once', () => {
+  expect(errorsOf(app({ enabled: 1, colour: 'red' }))).toHaveLength(2);
+});
+
+test('immutable fields are compared with the stored object', () => {
+  expect(validateUpdate('RelayApp', { appId: '2' }, { appId: '1' }).map((error) => formatPath(error.path))).toEqual([
+    'spec.appId',
+  ]);
+  expect(validateUpdate('RelayApp', { appId: '1', enabled: false }, { appId: '1' })).toEqual([]);
+  expect(
+    validateUpdate('RelayToken', { appRef: { name: 'b' } }, { appRef: { name: 'a' }, environment: 'Live' }),
+  ).toHaveLength(1);
+  expect(
+    validateUpdate('RelayToken', { appRef: { name: 'a' } }, { appRef: { name: 'a' }, environment: 'Live' }),
+  ).toEqual([]);
+});
