@@ -2,28 +2,21 @@ import { chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from './free-port.ts';
 import { postgresBinaries, postgresUser } from './postgres-binaries.ts';
-import { runProcess, startProcess } from './process.ts';
-import type { RunningProcess } from './process.ts';
+import { runProcess } from './process.ts';
+import { startRestartable } from './restartable-process.ts';
+import type { RestartableProcess } from './restartable-process.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
-/** A PostgreSQL 18 server of its own, on 127.0.0.1, in a temporary directory. */
-export type PostgresServer = AsyncDisposable & {
+/**
+ * A PostgreSQL 18 server of its own, on 127.0.0.1, in a temporary directory. `stop` is the "fast" shutdown: clients are
+ * disconnected, data is written. `kill9` hits the postmaster and resolves when its backends have ended too. `pause`
+ * freezes the postmaster alone: open connections still work, new ones hang.
+ */
+export type PostgresServer = RestartableProcess & {
   readonly host: '127.0.0.1';
   readonly port: number;
   /** The superuser's URL of the database `postgres`. */
   readonly url: string;
-  /** Of the postmaster that runs now, or ran last. */
-  readonly pid: number;
-  /** "Fast" shutdown: clients are disconnected, data is written. */
-  stop(): Promise<void>;
-  /** SIGKILL to the postmaster; resolves when its backends have ended too. */
-  kill9(): Promise<void>;
-  /** Starts it again after stop or kill9, on the same port and data. Resolves when it accepts connections. */
-  start(): Promise<void>;
-  /** SIGSTOP to the postmaster alone: open connections still work, new ones hang. */
-  pause(): void;
-  resume(): void;
-  output(): string;
 };
 
 export type PostgresOptions = {
@@ -82,41 +75,21 @@ export async function startPostgres({ settings = {} }: PostgresOptions = {}): Pr
     ...settings,
   };
   const args = ['-D', data, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
-  const launch = async (): Promise<RunningProcess> => {
-    const started = await startProcess({ command: postgres, args, cwd: directory.path, env, ...asUser });
-    try {
-      await started.waitForLine(READY);
-    } catch (error) {
-      await started.stop({ signal: 'SIGQUIT' });
-      throw error;
-    }
-    return started;
-  };
-  let current = await launch();
-  stack.defer(async () => {
-    await current.stop({ signal: 'SIGQUIT' });
-  });
+  const server = stack.use(
+    await startRestartable(
+      { command: postgres, args, cwd: directory.path, env, ...asUser },
+      { ready: (started) => started.waitForLine(READY), stopSignal: 'SIGINT', disposeSignal: 'SIGQUIT' },
+    ),
+  );
   const owned = stack.move();
   return {
+    ...server,
+    get pid() {
+      return server.pid;
+    },
     host: '127.0.0.1',
     port,
     url: `postgres://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`,
-    get pid() {
-      return current.pid;
-    },
-    stop: async () => {
-      await current.stop({ signal: 'SIGINT', graceMs: 20_000 });
-    },
-    kill9: async () => {
-      await current.stop({ signal: 'SIGKILL' });
-    },
-    start: async () => {
-      if (!current.ended) throw new Error(`PostgreSQL on port ${port} already runs`);
-      current = await launch();
-    },
-    pause: () => current.signal('SIGSTOP'),
-    resume: () => current.signal('SIGCONT'),
-    output: () => current.output(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

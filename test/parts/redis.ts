@@ -2,9 +2,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { freePort } from './free-port.ts';
-import { startProcess } from './process.ts';
-import type { RunningProcess } from './process.ts';
 import { redisServerBinary } from './redis-binary.ts';
+import { startRestartable } from './restartable-process.ts';
+import type { RestartableProcess } from './restartable-process.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 export type RedisOptions = {
@@ -19,28 +19,13 @@ export type RedisOptions = {
 };
 
 /** A redis-server on 127.0.0.1. It persists nothing: a restart loses the data, unless `args` says otherwise. */
-export type RedisServer = AsyncDisposable & {
+export type RedisServer = RestartableProcess & {
   readonly host: '127.0.0.1';
   readonly port: number;
   /** `redis://[:password@]127.0.0.1:port` */
   readonly url: string;
-  /** Of the process that runs now, or ran last. */
-  readonly pid: number;
   /** Runs one command as the default user, on a connection of its own. Rejects if Redis answers with an error. */
   command(name: string, ...args: (string | number)[]): Promise<unknown>;
-  /** SIGTERM; resolves when it has ended. */
-  stop(): Promise<void>;
-  /** SIGKILL; resolves when it has ended. */
-  kill9(): Promise<void>;
-  /** Starts it again after stop or kill9, on the same port and directory. Resolves when it accepts connections. */
-  start(): Promise<void>;
-  /** stop, then start. */
-  restart(): Promise<void>;
-  /** SIGSTOP: connections stay open and nobody answers. */
-  pause(): void;
-  /** SIGCONT. */
-  resume(): void;
-  output(): string;
 };
 
 const READY = /Ready to accept connections|Running mode=sentinel|\+monitor master/;
@@ -71,50 +56,24 @@ export async function startRedisProcess(
     ...(password === undefined ? [] : ['--requirepass', password, '--masterauth', password]),
     ...args,
   ];
-  const launch = async (): Promise<RunningProcess> => {
-    const started = await startProcess({ command, args: all, cwd: directory.path });
-    try {
-      await started.waitForLine(READY);
-    } catch (error) {
-      await started.stop();
-      throw error;
-    }
-    return started;
-  };
-
-  let current = await launch();
-  stack.defer(async () => {
-    await current.stop();
-  });
-
-  const url =
-    password === undefined ? `redis://127.0.0.1:${port}` : `redis://:${encodeURIComponent(password)}@127.0.0.1:${port}`;
-  const stop = async (signal: NodeJS.Signals): Promise<void> => {
-    await current.stop({ signal });
-  };
-  const start = async (): Promise<void> => {
-    if (!current.ended) throw new Error(`Redis on port ${port} already runs`);
-    current = await launch();
-  };
+  const server = stack.use(
+    await startRestartable(
+      { command, args: all, cwd: directory.path },
+      { ready: (started) => started.waitForLine(READY), disposeSignal: 'SIGKILL' },
+    ),
+  );
+  const credentials = password === undefined ? '' : `:${encodeURIComponent(password)}@`;
+  const url = `redis://${credentials}127.0.0.1:${port}`;
   const owned = stack.move();
   return {
+    ...server,
+    get pid() {
+      return server.pid;
+    },
     host: '127.0.0.1',
     port,
     url,
-    get pid() {
-      return current.pid;
-    },
     command: (name, ...args) => redisCommand(url, name, ...args),
-    stop: () => stop('SIGTERM'),
-    kill9: () => stop('SIGKILL'),
-    start,
-    restart: async () => {
-      await stop('SIGTERM');
-      await start();
-    },
-    pause: () => current.signal('SIGSTOP'),
-    resume: () => current.signal('SIGCONT'),
-    output: () => current.output(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
