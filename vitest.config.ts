@@ -16,6 +16,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/parts/postgres-setup.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
@@ -24,7 +25,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          globalSetup: ['test/parts/control-plane-setup.ts'],
+          globalSetup: ['test/parts/postgres-setup.ts', 'test/parts/control-plane-setup.ts'],
           testTimeout: 180_000,
           hookTimeout: 300_000,
           fileParallelism: false,

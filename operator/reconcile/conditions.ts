@@ -1,0 +1,84 @@
+import { CONDITION, REASON, type Reason } from '#crds/conditions.ts';
+import type { Condition } from '#crds/resource.ts';
+import type { Enforced } from '../directory/enforcement.ts';
+import { mergeConditions } from '../engine/conditions.ts';
+
+/** A condition before the merge, which adds lastTransitionTime. */
+export type DesiredCondition = Omit<Condition, 'lastTransitionTime'>;
+
+type Situation = { readonly former: readonly Condition[]; readonly now: number; readonly generation: number };
+
+/** The conditions of a status: exactly these of ours, each as of `generation` unless it says itself of which. */
+export function conditionsOf(
+  { former, now, generation }: Situation,
+  desired: readonly (DesiredCondition | undefined)[],
+): Condition[] {
+  const wanted = desired
+    .filter((condition) => condition !== undefined)
+    .map((condition) => ({ observedGeneration: generation, ...condition }));
+  return [...mergeConditions(former, wanted, { now, owned: Object.values(CONDITION) })];
+}
+
+export function ready(reason: Reason, message: string): DesiredCondition {
+  return { type: CONDITION.Ready, status: 'True', reason, message };
+}
+
+export function notReady(reason: Reason, message: string): DesiredCondition {
+  return { type: CONDITION.Ready, status: 'False', reason, message };
+}
+
+export function credentialsReady(status: 'True' | 'False', reason: Reason, message: string): DesiredCondition {
+  return { type: CONDITION.CredentialsReady, status, reason, message };
+}
+
+/** kstatus: only while True. A person must change something. */
+export function stalled(reason: Reason, message: string): DesiredCondition {
+  return { type: CONDITION.Stalled, status: 'True', reason, message };
+}
+
+/** kstatus: only while True. Waiting for something that comes by itself. */
+export function reconciling(reason: Reason, message: string): DesiredCondition {
+  return { type: CONDITION.Reconciling, status: 'True', reason, message };
+}
+
+/** What a status says of the relays, and whether it is worth asking them again. */
+export type EnforcedReport = {
+  readonly condition: DesiredCondition | undefined;
+  /** The relays are about to agree: worth half a second before a status is written. */
+  readonly imminent: boolean;
+  /** Not yet True. Every report of a relay asks again by itself. */
+  readonly pending: boolean;
+};
+
+/**
+ * Latched: once True for a revision and generation it stays, so that a rollout of relays writes no status.
+ * Propagating is not written before it has lasted: until then the former condition stays, whose observedGeneration says how old it is.
+ */
+export function reportEnforced(
+  enforced: Enforced | undefined,
+  latched: boolean,
+  former: Condition | undefined,
+): EnforcedReport {
+  if (enforced === undefined) return { condition: former, imminent: false, pending: false };
+  if (latched) return { condition: former, imminent: false, pending: false };
+  const { status, reason, message, settled } = enforced;
+  const pending = status !== 'True';
+  const imminent = reason === REASON.Publishing || reason === REASON.Propagating;
+  if (reason === REASON.Propagating && !settled) return { condition: former, imminent, pending };
+  return { condition: { type: CONDITION.Enforced, status, reason, message }, imminent, pending };
+}
+
+/** Whether `Enforced` was already True for this revision and generation. */
+export function isLatched(
+  conditions: readonly Condition[] | undefined,
+  recordedRevision: number | undefined,
+  revision: number,
+  generation: number,
+): boolean {
+  const condition = conditions?.find((candidate) => candidate.type === CONDITION.Enforced);
+  return condition?.status === 'True' && recordedRevision === revision && condition.observedGeneration === generation;
+}
+
+export function findCondition(conditions: readonly Condition[] | undefined, type: string): Condition | undefined {
+  return conditions?.find((condition) => condition.type === type);
+}

@@ -1,0 +1,64 @@
+import { sameMeaning } from '../engine/conditions.ts';
+import type { Reconcile } from '../engine/controller.ts';
+import { TransientError } from '../engine/errors.ts';
+import type { Outcome } from '../engine/outcome.ts';
+import type { Enforcement } from '../directory/enforcement-watch.ts';
+import { refOf, type ObjectRef } from '../world/object-ref.ts';
+
+/** What every kind's plan has in common. */
+export type Plan<Step, Status> = {
+  readonly steps: readonly Step[];
+  readonly status?: Status;
+  readonly await?: number;
+  readonly outcome: Outcome;
+};
+
+/** A kind, as its folder provides it: observe → plan → apply. */
+export type Kind<T extends { status?: Status }, Snapshot extends { object: T }, Step, Status> = {
+  observe(ref: ObjectRef): Promise<Snapshot | undefined>;
+  plan(snapshot: Snapshot): Plan<Step, Status>;
+  apply(object: T, step: Step): Promise<void>;
+  writeStatus(object: T, status: Status): Promise<void>;
+};
+
+/** A status waits this long for the relays, so that one write says both Ready and Enforced. */
+const HOLD_MS = 500;
+/** More rounds than any way through a plan has; reaching it means that two steps undo each other. */
+const MAX_ROUNDS = 16;
+
+/**
+ * The loop of every kind: observe, plan, carry out the steps, and from the start again until nothing is left to do, so that each step is
+ * decided from what really is, and a crash between any two needs no clean-up. The status is written last, and only when it says
+ * something else than before.
+ */
+export function createReconcile<T extends { status?: Status }, Snapshot extends { object: T }, Step, Status>(
+  kind: Kind<T, Snapshot, Step, Status>,
+  enforcement: Enforcement,
+): Reconcile {
+  return async (key, { signal }) => {
+    const ref = refOf(key);
+    let held = false;
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      signal.throwIfAborted();
+      const snapshot = await kind.observe(ref);
+      if (snapshot === undefined) return { kind: 'done' };
+      const plan = kind.plan(snapshot);
+      for (const step of plan.steps) {
+        signal.throwIfAborted();
+        await kind.apply(snapshot.object, step);
+      }
+      if (plan.steps.length > 0) continue;
+      if (plan.await !== undefined && !held) {
+        held = true;
+        await enforcement.reached(plan.await, HOLD_MS, signal);
+        continue;
+      }
+      if (plan.status !== undefined && !sameMeaning(plan.status, snapshot.object.status)) {
+        signal.throwIfAborted();
+        await kind.writeStatus(snapshot.object, plan.status);
+      }
+      return plan.outcome;
+    }
+    throw new TransientError('NotConverging', `still steps to take after ${MAX_ROUNDS} rounds`);
+  };
+}

@@ -1,0 +1,101 @@
+import { isDeepStrictEqual } from 'node:util';
+import { FINALIZER } from '#crds/api-group.ts';
+import { REASON } from '#crds/conditions.ts';
+import { defaultedApp, type DefaultedApp } from '#crds/relay-app.ts';
+import { removalProgress } from '../reconcile/removal.ts';
+import { satisfies } from '../reconcile/secret-state.ts';
+import type { AppPolicy, AppRow } from '../registry/registry.ts';
+import { appSecret } from './secret.ts';
+import type { AppSnapshot } from './snapshot.ts';
+import type { AppPlan, AppStep } from './step.ts';
+import { blockedStatus, settledPlan } from './status.ts';
+
+const DONE = { kind: 'done' } as const;
+
+/** Decides the next steps for one app. Pure: golden pairs in `testdata/` are its test. */
+export function planApp(snapshot: AppSnapshot): AppPlan {
+  const { object } = snapshot;
+  const held = object.metadata.finalizers?.includes(FINALIZER) ?? false;
+  if (object.metadata.deletionTimestamp !== undefined)
+    return held ? planRemoval(snapshot) : { steps: [], outcome: DONE };
+  if (!held) return step({ do: 'AddFinalizer' });
+
+  const spec = defaultedApp(object.metadata.name, object.spec);
+  const { row } = snapshot;
+  // Before anything is minted: without its Secret the app would be of no use, and a person has to decide.
+  if (snapshot.secret.kind === 'foreign') {
+    const message = `Secret ${spec.secretName} exists and is not this app's (${snapshot.secret.why}): delete it, or choose another spec.credentials.secretName`;
+    return blocked(snapshot, REASON.Conflict, message);
+  }
+  if (row === undefined || row.state !== 'Active') return planRegistration(snapshot, spec);
+  if (spec.appId !== undefined && spec.appId !== row.appId) {
+    return blocked(
+      snapshot,
+      REASON.AppIdNotRetained,
+      `this app has the id ${row.appId}: remove spec.appId, or delete the app and apply it again to take back ${spec.appId}`,
+    );
+  }
+  if (row.objectUid !== object.metadata.uid) return step({ do: 'RebindApp', appId: row.appId });
+  const policy = policyOf(spec);
+  if (!isDeepStrictEqual(row.policy, policy)) return step({ do: 'UpdateApp', appId: row.appId, policy });
+  return planCredentials(snapshot, spec, row);
+}
+
+function planRegistration(snapshot: AppSnapshot, spec: DefaultedApp): AppPlan {
+  const policy = policyOf(spec);
+  if (snapshot.retired !== undefined) return step({ do: 'TakeBackApp', appId: snapshot.retired.appId, policy });
+  if (spec.appId === undefined) return step({ do: 'RegisterApp', policy });
+  return blocked(
+    snapshot,
+    REASON.AppIdNotRetained,
+    `no retained app of this namespace and name has the id ${spec.appId}: remove spec.appId to get a new one`,
+  );
+}
+
+function planCredentials(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow): AppPlan {
+  const desired = appSecret(snapshot.object, spec, row, snapshot.endpoints);
+  if (desired === undefined) throw new Error(`app ${row.appId} has no key`);
+  if (snapshot.secret.kind !== 'ours' || !satisfies(snapshot.secret.secret, desired))
+    return step({ do: 'ApplySecret', secret: desired });
+  // A renamed Secret: the new one is there, so the old one may go.
+  const [stray] = snapshot.strays;
+  if (stray !== undefined) return step({ do: 'DeleteSecret', secret: stray });
+  return settledPlan(snapshot, spec, row);
+}
+
+function planRemoval(snapshot: AppSnapshot): AppPlan {
+  const { object, row } = snapshot;
+  if (row === undefined || row.objectUid !== object.metadata.uid) return step({ do: 'RemoveFinalizer' });
+  if (row.state === 'Active') {
+    const { deletionPolicy } = defaultedApp(object.metadata.name, object.spec);
+    return step({ do: 'RetireApp', appId: row.appId, policy: deletionPolicy });
+  }
+  const progress = removalProgress(snapshot.enforced, row.changedAt, snapshot.now);
+  switch (progress.kind) {
+    case 'wait':
+      return { steps: [], await: row.revision, outcome: { kind: 'requeueAfter', ms: progress.ms } };
+    case 'unconfirmed':
+      return {
+        steps: [
+          { do: 'Event', type: 'Warning', reason: 'RemovalUnconfirmed', message: progress.message },
+          { do: 'RemoveFinalizer' },
+        ],
+        outcome: DONE,
+      };
+    case 'enforced':
+      return step({ do: 'RemoveFinalizer' });
+  }
+}
+
+function blocked(snapshot: AppSnapshot, reason: 'Conflict' | 'AppIdNotRetained', message: string): AppPlan {
+  // Looked at again now and then: what is in the way may be an object that carries no label of ours, so that nothing tells us when it goes.
+  return { steps: [], status: blockedStatus(snapshot, reason, message), outcome: { kind: 'requeueAfter', ms: 30_000 } };
+}
+
+function step(only: AppStep): AppPlan {
+  return { steps: [only], outcome: DONE };
+}
+
+function policyOf(spec: DefaultedApp): AppPolicy {
+  return { enabled: spec.enabled, authentication: spec.authentication, limits: spec.limits, channels: spec.channels };
+}

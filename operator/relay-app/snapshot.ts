@@ -1,0 +1,24 @@
+import type { RelayApp } from '#crds/relay-app.ts';
+import type { Enforced } from '../directory/enforcement.ts';
+import type { SecretState } from '../reconcile/secret-state.ts';
+import type { AppRow } from '../registry/registry.ts';
+import type { StoredSecret } from '../world/secrets.ts';
+
+/** Where clients find the relay, as the Secret names it. */
+export type Endpoints = { readonly public: string; readonly internal: string };
+
+/** All that `planApp` decides from, gathered at one moment by `observe.ts`. */
+export type AppSnapshot = {
+  /** Epoch ms. */
+  readonly now: number;
+  readonly object: RelayApp;
+  readonly row: AppRow | undefined;
+  /** What a new object would take back; looked up only while there is no active row. */
+  readonly retired: AppRow | undefined;
+  readonly secret: SecretState;
+  /** Ours, under a name that is no longer wanted. */
+  readonly strays: readonly StoredSecret[];
+  readonly endpoints: Endpoints;
+  /** Of the row's revision; absent without a row. */
+  readonly enforced: Enforced | undefined;
+};

@@ -1,0 +1,72 @@
+import { TOKEN_SECRET_TYPE } from '#crds/api-group.ts';
+import { tokenEntryKey } from '#crds/directory/entry-body.ts';
+import type { RelayApp } from '#crds/relay-app.ts';
+import { defaultedToken, type RelayToken } from '#crds/relay-token.ts';
+import { evaluateEnforced } from '../directory/enforcement.ts';
+import type { Enforcement } from '../directory/enforcement-watch.ts';
+import { isLatched } from '../reconcile/conditions.ts';
+import { secretState } from '../reconcile/secret-state.ts';
+import type { Registry, TokenRow } from '../registry/registry.ts';
+import type { ObjectRef } from '../world/object-ref.ts';
+import type { Objects } from '../world/objects.ts';
+import type { Secrets } from '../world/secrets.ts';
+import { live, newest } from './rows.ts';
+import type { AppOfToken, TokenSnapshot } from './snapshot.ts';
+
+export type TokenSources = {
+  readonly apps: Pick<Objects<RelayApp>, 'get'>;
+  readonly tokens: Objects<RelayToken>;
+  readonly secrets: Secrets;
+  readonly registry: Registry;
+  readonly enforcement: Enforcement;
+  readonly relayUrl: string;
+  /** Epoch ms. */
+  readonly now: () => number;
+};
+
+/** Gathers everything that the plan of one token depends on; undefined when the object is gone. */
+export async function observeToken(sources: TokenSources, ref: ObjectRef): Promise<TokenSnapshot | undefined> {
+  const object = sources.tokens.get(ref);
+  if (object === undefined) return undefined;
+  const { uid } = object.metadata;
+  const spec = defaultedToken(ref.name, object.spec);
+  const deleting = object.metadata.deletionTimestamp !== undefined;
+  const rows = await sources.registry.findTokens(ref, uid);
+  const app = deleting ? ({ kind: 'absent' } as const) : await appOf(sources, { ...ref, name: spec.appName });
+  const secret = deleting ? undefined : await sources.secrets.read({ ...ref, name: spec.secretName });
+  const now = sources.now();
+  return {
+    now,
+    object,
+    app,
+    rows,
+    secret: secretState(secret, uid, TOKEN_SECRET_TYPE),
+    strays: sources.secrets.ownedBy(uid).filter((owned) => owned.name !== spec.secretName),
+    relayUrl: sources.relayUrl,
+    enforced: enforcedOf(sources, object, rows, now),
+  };
+}
+
+async function appOf(sources: TokenSources, ref: ObjectRef): Promise<AppOfToken> {
+  const app = sources.apps.get(ref);
+  if (app === undefined || app.metadata.deletionTimestamp !== undefined) return { kind: 'absent' };
+  const row = await sources.registry.findApp(ref, app.metadata.uid);
+  return row?.state === 'Active' ? { kind: 'registered', appId: row.appId } : { kind: 'unregistered' };
+}
+
+function enforcedOf(
+  sources: TokenSources,
+  object: RelayToken,
+  rows: readonly TokenRow[],
+  now: number,
+): TokenSnapshot['enforced'] {
+  const last = newest(rows);
+  if (last === undefined) return undefined;
+  return evaluateEnforced({
+    view: sources.enforcement.view(),
+    revision: last.revision,
+    entryKeys: live(rows).map((row) => tokenEntryKey(row.sha256)),
+    since: now - last.changedAt,
+    latched: isLatched(object.status?.conditions, object.status?.revision, last.revision, object.metadata.generation),
+  });
+}

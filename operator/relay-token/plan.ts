@@ -1,0 +1,121 @@
+import { FINALIZER } from '#crds/api-group.ts';
+import { REASON } from '#crds/conditions.ts';
+import { defaultedToken, type DefaultedToken } from '#crds/relay-token.ts';
+import { removalProgress } from '../reconcile/removal.ts';
+import { satisfies } from '../reconcile/secret-state.ts';
+import { live, newest } from './rows.ts';
+import { findToken, holdsToken, tokenSecret } from './secret.ts';
+import type { TokenSnapshot } from './snapshot.ts';
+import type { TokenPlan, TokenStep } from './step.ts';
+import { blockedPlan, revokedPlan, settledPlan, waitingPlan } from './status.ts';
+
+const DONE = { kind: 'done' } as const;
+
+/** How long a token that lost its Secret goes on working for whoever read it in time. The `overlap` of rotation, once that is declared. */
+const OVERLAP_MS = 168 * 3_600_000;
+/** A Secret that is deleted over and over leaves this many retiring tokens at the most. */
+const MOST_RETIRING = 3;
+
+/** Decides the next steps for one token. Pure: golden pairs in `testdata/` are its test. */
+export function planToken(snapshot: TokenSnapshot): TokenPlan {
+  const { object } = snapshot;
+  const held = object.metadata.finalizers?.includes(FINALIZER) ?? false;
+  if (object.metadata.deletionTimestamp !== undefined)
+    return held ? planRemoval(snapshot) : { steps: [], outcome: DONE };
+  if (!held) return step({ do: 'AddFinalizer' });
+
+  const spec = defaultedToken(object.metadata.name, object.spec);
+  // Before everything else: killing a token depends on nothing.
+  if (spec.revoked) return planRevoked(snapshot);
+  if (snapshot.secret.kind === 'foreign') {
+    const message = `Secret ${spec.secretName} exists and is not this token's (${snapshot.secret.why}): delete it, or choose another spec.secretName`;
+    return blockedPlan(snapshot, message);
+  }
+  const { app } = snapshot;
+  if (app.kind === 'absent') {
+    return waitingPlan(
+      snapshot,
+      REASON.AppNotFound,
+      `no RelayApp ${spec.appName} in namespace ${object.metadata.namespace}`,
+    );
+  }
+  if (app.kind === 'unregistered')
+    return waitingPlan(snapshot, REASON.AppNotReady, `RelayApp ${spec.appName} is not registered yet`);
+  const ended = endedRows(snapshot, app.appId);
+  if (ended.length > 0) return step({ do: 'RevokeTokens', hashes: ended, reason: 'ended' });
+  return planLive(snapshot, spec, app.appId);
+}
+
+/** Tokens of an app that was deleted and registered anew, and replaced ones whose time is over. */
+function endedRows({ rows, now }: TokenSnapshot, appId: string): string[] {
+  return live(rows)
+    .filter(
+      (row) => row.appId !== appId || (row.state === 'Retiring' && row.expiresAt !== null && row.expiresAt <= now),
+    )
+    .map((row) => row.sha256);
+}
+
+function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string): TokenPlan {
+  const { object, rows, secret, strays, now, relayUrl } = snapshot;
+  const expiresAt = spec.expiresAt === undefined ? null : Date.parse(spec.expiresAt);
+  const active = rows.find((row) => row.state === 'Active');
+  const mint = { appId, environment: spec.environment, expiresAt };
+  if (active === undefined) {
+    if (expiresAt !== null && expiresAt <= now) return settledPlan(snapshot, spec, undefined);
+    return step({ do: 'MintToken', mint: { ...mint, retire: [], revoke: [] }, lost: null });
+  }
+  const ours = secret.kind === 'ours' ? [secret.secret, ...strays] : strays;
+  const token = findToken(ours, active.sha256);
+  if (token === undefined) {
+    // A deleted Secret is repaired, not a kill switch: a new token, and the old one works on for whoever has read it.
+    const until = Math.min(now + OVERLAP_MS, active.expiresAt ?? Number.POSITIVE_INFINITY);
+    const tooMany = rows.filter((row) => row.state === 'Retiring').slice(MOST_RETIRING - 1);
+    const replace = { retire: [{ sha256: active.sha256, until }], revoke: tooMany.map((row) => row.sha256) };
+    return step({ do: 'MintToken', mint: { ...mint, ...replace }, lost: active.sha256 });
+  }
+  if (active.expiresAt !== expiresAt) return step({ do: 'SetExpiry', sha256: active.sha256, expiresAt });
+  const desired = tokenSecret(object, appId, relayUrl, token);
+  if (secret.kind !== 'ours' || !satisfies(secret.secret, desired)) return step({ do: 'ApplySecret', secret: desired });
+  const [stray] = strays;
+  if (stray !== undefined) return step({ do: 'DeleteSecret', secret: stray });
+  return settledPlan(snapshot, spec, active);
+}
+
+function planRevoked(snapshot: TokenSnapshot): TokenPlan {
+  const { object, rows, secret, strays, relayUrl } = snapshot;
+  const hashes = live(rows).map((row) => row.sha256);
+  if (hashes.length > 0) return step({ do: 'RevokeTokens', hashes, reason: 'spec.revoked' });
+  if (secret.kind === 'ours' && holdsToken(secret.secret)) {
+    const appId = secret.secret.data['RELAY_APP_ID'] ?? '';
+    return step({ do: 'ApplySecret', secret: tokenSecret(object, appId, relayUrl, undefined) });
+  }
+  const [stray] = strays;
+  if (stray !== undefined) return step({ do: 'DeleteSecret', secret: stray });
+  return revokedPlan(snapshot);
+}
+
+function planRemoval(snapshot: TokenSnapshot): TokenPlan {
+  const hashes = live(snapshot.rows).map((row) => row.sha256);
+  if (hashes.length > 0) return step({ do: 'RevokeTokens', hashes, reason: 'deleted' });
+  const last = newest(snapshot.rows);
+  if (last === undefined) return step({ do: 'RemoveFinalizer' });
+  const progress = removalProgress(snapshot.enforced, last.changedAt, snapshot.now);
+  switch (progress.kind) {
+    case 'wait':
+      return { steps: [], await: last.revision, outcome: { kind: 'requeueAfter', ms: progress.ms } };
+    case 'unconfirmed':
+      return {
+        steps: [
+          { do: 'Event', type: 'Warning', reason: 'RemovalUnconfirmed', message: progress.message },
+          { do: 'RemoveFinalizer' },
+        ],
+        outcome: DONE,
+      };
+    case 'enforced':
+      return step({ do: 'RemoveFinalizer' });
+  }
+}
+
+function step(only: TokenStep): TokenPlan {
+  return { steps: [only], outcome: DONE };
+}

@@ -1,0 +1,27 @@
+import type { RelayToken } from '#crds/relay-token.ts';
+import type { Enforced } from '../directory/enforcement.ts';
+import type { SecretState } from '../reconcile/secret-state.ts';
+import type { TokenRow } from '../registry/registry.ts';
+import type { StoredSecret } from '../world/secrets.ts';
+
+export type AppOfToken =
+  | { readonly kind: 'absent' }
+  /** Its object is there, its registration not yet. */
+  | { readonly kind: 'unregistered' }
+  | { readonly kind: 'registered'; readonly appId: string };
+
+/** All that `planToken` decides from, gathered at one moment by `observe.ts`. */
+export type TokenSnapshot = {
+  /** Epoch ms. */
+  readonly now: number;
+  readonly object: RelayToken;
+  readonly app: AppOfToken;
+  readonly rows: readonly TokenRow[];
+  readonly secret: SecretState;
+  /** Ours, under a name that is no longer wanted. */
+  readonly strays: readonly StoredSecret[];
+  /** What RELAY_URL says. */
+  readonly relayUrl: string;
+  /** Of the newest revision among the rows; absent without rows. */
+  readonly enforced: Enforced | undefined;
+};

@@ -1,0 +1,22 @@
+import type { RelayTokenStatus } from '#crds/relay-token.ts';
+import type { MintToken } from '../registry/registry.ts';
+import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
+
+/** One effect. `apply.ts` carries it out, and then everything is observed and planned again. */
+export type TokenStep =
+  | { readonly do: 'AddFinalizer' }
+  /** Mints, and writes the plain token into its Secret: the two cannot be apart, because nobody else ever knows the token. */
+  | { readonly do: 'MintToken'; readonly mint: MintToken; readonly lost: string | null }
+  | { readonly do: 'SetExpiry'; readonly sha256: string; readonly expiresAt: number | null }
+  | { readonly do: 'RevokeTokens'; readonly hashes: readonly string[]; readonly reason: string }
+  | { readonly do: 'ApplySecret'; readonly secret: DesiredSecret }
+  | { readonly do: 'DeleteSecret'; readonly secret: StoredSecret }
+  | { readonly do: 'RemoveFinalizer' }
+  | { readonly do: 'Event'; readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string };
+
+export type TokenPlan = {
+  readonly steps: readonly TokenStep[];
+  readonly status?: RelayTokenStatus;
+  readonly await?: number;
+  readonly outcome: { readonly kind: 'done' } | { readonly kind: 'requeueAfter'; readonly ms: number };
+};

@@ -1,0 +1,41 @@
+import type { ObjectRef } from './object-ref.ts';
+
+/** The object that a Secret belongs to; deleting it deletes the Secret (garbage collection, or the folder's own). */
+export type Owner = { readonly kind: 'RelayApp' | 'RelayToken'; readonly name: string; readonly uid: string };
+
+/** A Secret as stored, `data` decoded. */
+export type StoredSecret = ObjectRef & {
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly type: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Absent when nothing owns it. */
+  readonly owner: Owner | undefined;
+  readonly data: Readonly<Record<string, string>>;
+};
+
+/** A Secret as it shall be. Keys of `data` that are not named here are removed if they are ours. */
+export type DesiredSecret = ObjectRef & {
+  readonly type: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly owner: Owner;
+  readonly data: Readonly<Record<string, string>>;
+};
+
+/**
+ * Where credentials are handed out. Implementations MUST NOT change a Secret that another one owns or that is of another type, even
+ * when it appears between look and write: they throw a TransientError with code `conflict`.
+ */
+export interface Secrets {
+  /** Every Secret of this owner, from a cache of the Secrets that carry our label. */
+  ownedBy(uid: string): readonly StoredSecret[];
+  /** From the cache, else a live look: tells "absent" from "somebody else's". */
+  read(ref: ObjectRef): Promise<StoredSecret | undefined>;
+  /** Always a live look: before anything that cannot be undone. */
+  readLive(ref: ObjectRef): Promise<StoredSecret | undefined>;
+  apply(desired: DesiredSecret): Promise<void>;
+  /** Guarded by the UID of what the caller saw; an absent Secret is a success. */
+  delete(secret: StoredSecret): Promise<void>;
+}
