@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startControlPlane } from '#test/parts/control-plane.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
@@ -53,7 +53,7 @@ describeOnControlPlane('the control plane of this run', (cluster) => {
   });
 });
 
-describe('a control plane of its own', () => {
+describeOnControlPlane('a control plane of its own', () => {
   test('keeps what is stored when its API server is killed and comes back', async () => {
     await using cluster = await startControlPlane({ controllerManager: false });
     await cluster.kubectlOk(['create', 'namespace', 'kept']);

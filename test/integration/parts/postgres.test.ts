@@ -38,9 +38,11 @@ test('a killed server comes back on its port with what was committed', async () 
   await server.kill9();
   await expect(query(server.url, 'SELECT 1')).rejects.toThrow(/ECONNREFUSED/);
   await server.start();
+  expect(server.output()).toContain('was not properly shut down');
   expect(await query(server.url, 'SELECT v FROM t')).toEqual([{ v: 1 }]);
   await server.stop();
   await server.start();
+  expect(server.output()).not.toContain('was not properly shut down');
   expect(await query(server.url, 'SHOW server_version_num')).toEqual([
     { server_version_num: expect.stringMatching(/^18/) },
   ]);

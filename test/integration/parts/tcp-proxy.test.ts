@@ -16,7 +16,8 @@ async function echo(): Promise<number> {
 }
 
 test('hold keeps the connection and the bytes, pass delivers them', async () => {
-  await using proxy = await startTcpProxy({ port: await echo() });
+  const target = await echo();
+  await using proxy = await startTcpProxy({ port: target });
   const client = createConnection({ port: proxy.port, host: proxy.host });
   client.setEncoding('utf8');
   client.write('one');
@@ -27,6 +28,13 @@ test('hold keeps the connection and the bytes, pass delivers them', async () => 
   client.write('two');
   const other = createConnection({ port: proxy.port, host: proxy.host });
   await once(other, 'connect');
+  // While the target answers others many times over, what is held would have come back.
+  const direct = createConnection({ port: target, host: '127.0.0.1' });
+  for (let round = 0; round < 50; round += 1) {
+    direct.write('x');
+    await once(direct, 'data');
+  }
+  direct.destroy();
   expect(seen).toBe('');
   proxy.pass();
   if (seen === '') await once(client, 'data');
