@@ -1,0 +1,169 @@
+import type pg from 'pg';
+import { appEntryKey, tokenEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
+import type { AppPolicy, AppRow, Registry, Subject } from '../registry/registry.ts';
+import { appEntry, insertKey, selectApp, type Rings } from './app-rows.ts';
+import { asTransient } from './backend-error.ts';
+import type { DirectoryCommit } from './directory-commit.ts';
+import { mintAppId, mintAppKey } from './mint.ts';
+
+export type RegistryOptions = {
+  readonly pool: pg.Pool;
+  readonly commit: DirectoryCommit;
+  readonly rings: Rings;
+  readonly now: () => number;
+};
+
+type AppRegistry = Pick<
+  Registry,
+  'findApp' | 'findRetiredApp' | 'registerApp' | 'takeBackApp' | 'updateApp' | 'rebindApp' | 'retireApp' | 'purgeApps'
+>;
+
+/** The apps of the registry in PostgreSQL; see the port for what each method promises. */
+export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions): AppRegistry {
+  const { installation } = rings;
+  const identity = 'installation = $1 AND namespace = $2 AND name = $3';
+
+  /** One change of one app: row, entry and audit in one transaction, the row stamped with the revision. */
+  async function change(
+    subject: Subject,
+    action: string,
+    work: (
+      tx: pg.PoolClient,
+    ) => Promise<{ appId: string; changes: readonly EntryChange[]; detail?: Record<string, unknown> }>,
+  ): Promise<void> {
+    await asTransient(() =>
+      commit.commit(async (tx) => {
+        const { appId, changes, detail = {} } = await work(tx);
+        return {
+          result: undefined,
+          changes,
+          audit: [
+            { actor: 'operator', action, object: objectOf(subject), detail: { appId, uid: subject.uid, ...detail } },
+          ],
+          stamp: async (stamping, revision) => {
+            await stamping.query('UPDATE app SET revision = $2 WHERE app_id = $1', [appId, revision]);
+          },
+        };
+      }),
+    );
+  }
+
+  async function republish(
+    tx: pg.PoolClient,
+    subject: Subject,
+    appId: string,
+    policy: AppPolicy,
+  ): Promise<readonly EntryChange[]> {
+    const row = await selectApp(tx, rings, `app_id = $4 AND ${identity}`, [
+      installation,
+      subject.namespace,
+      subject.name,
+      appId,
+    ]);
+    if (row === undefined) throw new Error(`app ${appId} is not registered for ${objectOf(subject)}`);
+    return [appEntry(rings, subject, appId, policy, row.keys)];
+  }
+
+  return {
+    findApp: (ref, uid) =>
+      asTransient(() =>
+        selectApp(
+          pool,
+          rings,
+          `${identity} AND (state = 'Active' OR object_uid = $4) ORDER BY state = 'Active' DESC, changed_at DESC`,
+          [installation, ref.namespace, ref.name, uid],
+        ),
+      ),
+
+    findRetiredApp: (ref, appId): Promise<AppRow | undefined> =>
+      asTransient(() =>
+        appId === undefined
+          ? selectApp(pool, rings, `${identity} AND state = 'Retained' ORDER BY changed_at DESC`, [
+              installation,
+              ref.namespace,
+              ref.name,
+            ])
+          : selectApp(pool, rings, `${identity} AND state <> 'Active' AND app_id = $4`, [
+              installation,
+              ref.namespace,
+              ref.name,
+              appId,
+            ]),
+      ),
+
+    registerApp: (subject, policy) =>
+      change(subject, 'app.register', async (tx) => {
+        const at = new Date(now());
+        const appId = mintAppId();
+        const key = mintAppKey(at);
+        await tx.query(
+          `INSERT INTO app (app_id, installation, namespace, name, object_uid, state, policy, changed_at, created_at)
+           VALUES ($1, $2, $3, $4, $5, 'Active', $6, $7, $7)`,
+          [appId, installation, subject.namespace, subject.name, subject.uid, policy, at],
+        );
+        await insertKey(tx, rings, appId, key);
+        return { appId, changes: [appEntry(rings, subject, appId, policy, [key])], detail: { key: key.key } };
+      }),
+
+    takeBackApp: (subject, appId, policy) =>
+      change(subject, 'app.take-back', async (tx) => {
+        await tx.query(
+          `UPDATE app SET state = 'Active', object_uid = $2, policy = $3, changed_at = $4 WHERE app_id = $1`,
+          [appId, subject.uid, policy, new Date(now())],
+        );
+        return { appId, changes: await republish(tx, subject, appId, policy) };
+      }),
+
+    updateApp: (subject, appId, policy) =>
+      change(subject, 'app.update', async (tx) => {
+        await tx.query('UPDATE app SET policy = $2, changed_at = $3 WHERE app_id = $1', [
+          appId,
+          policy,
+          new Date(now()),
+        ]);
+        return { appId, changes: await republish(tx, subject, appId, policy), detail: { policy } };
+      }),
+
+    rebindApp: (subject, appId) =>
+      change(subject, 'app.rebind', async (tx) => {
+        await tx.query('UPDATE app SET object_uid = $2 WHERE app_id = $1', [appId, subject.uid]);
+        return { appId, changes: [] };
+      }),
+
+    retireApp: (subject, appId, policy) =>
+      change(subject, 'app.retire', async (tx) => {
+        const state = policy === 'Retain' ? 'Retained' : 'Deleted';
+        await tx.query('UPDATE app SET state = $2, changed_at = $3 WHERE app_id = $1', [appId, state, new Date(now())]);
+        return { appId, changes: [{ key: appEntryKey(appId), body: null }], detail: { policy } };
+      }),
+
+    purgeApps: (before) =>
+      asTransient(async () => {
+        const { result } = await commit.commit(async (tx) => {
+          const { rows } = await tx.query<{ app_id: string; hashes: string[] | null }>(
+            `SELECT app_id, (SELECT array_agg(sha256) FROM token WHERE token.app_id = app.app_id AND token.state <> 'Revoked') AS hashes
+               FROM app WHERE installation = $1 AND state = 'Deleted' AND changed_at < $2 FOR UPDATE`,
+            [installation, new Date(before)],
+          );
+          const ids = rows.map((row) => row.app_id);
+          await tx.query('DELETE FROM app WHERE app_id = ANY($1)', [ids]);
+          const hashes = rows.flatMap((row) => row.hashes ?? []);
+          return {
+            result: ids,
+            changes: hashes.map((sha256) => ({ key: tokenEntryKey(sha256), body: null })),
+            audit: ids.map((appId) => ({
+              actor: 'operator',
+              action: 'app.purge',
+              object: `App ${appId}`,
+              detail: { appId },
+            })),
+          };
+        });
+        return result;
+      }),
+  };
+}
+
+function objectOf(subject: Subject): string {
+  return `RelayApp ${subject.namespace}/${subject.name}`;
+}

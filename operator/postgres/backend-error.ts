@@ -1,0 +1,32 @@
+import { NotLeadingError } from '../directory/errors.ts';
+import { TransientError } from '../engine/errors.ts';
+
+/** The name of the gate that a lost database closes (engine/backend-gate.ts). */
+export const POSTGRES = 'postgres';
+
+/** SQLSTATE classes that mean "not now": connection exceptions, resources, operator intervention, system errors; serialisation failures. */
+const NOT_NOW = /^(08|53|57|58|40)/;
+
+/** Runs a registry call; what PostgreSQL throws becomes an error that the engine understands. */
+export async function asTransient<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof NotLeadingError)
+      throw new TransientError(error.code, error.message, { cause: error, quiet: true });
+    if (!(error instanceof Error)) throw error;
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+    const isSql = code !== undefined && /^[0-9A-Z]{5}$/.test(code);
+    // Two reconciles raced for one identity: the constraint decided, look again.
+    if (code === '23505')
+      throw new TransientError('RegistryConflict', 'another row was registered meanwhile', {
+        cause: error,
+        quiet: true,
+      });
+    if (isSql && !NOT_NOW.test(code)) throw error;
+    throw new TransientError('PostgresUnavailable', `PostgreSQL: ${error.message}`, {
+      cause: error,
+      backend: POSTGRES,
+    });
+  }
+}
