@@ -108,14 +108,16 @@ export class ControllerMetrics {
 
   #collected(registry: Registry, name: string, help: string, value: (running: number[]) => number): void {
     const queues = this.#queues;
-    new Gauge({
-      name,
-      help,
-      labelNames: ['name', 'controller'],
-      registers: [registry],
-      collect() {
-        for (const [controller, queue] of queues) this.set({ name: controller, controller }, value(queue.running()));
-      },
-    });
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        labelNames: ['name', 'controller'],
+        registers: [],
+        collect() {
+          for (const [controller, queue] of queues) this.set({ name: controller, controller }, value(queue.running()));
+        },
+      }),
+    );
   }
 }

@@ -220,14 +220,19 @@ export class WorkQueue {
     this.#timer?.abort.abort();
     const timer = { at, abort: new AbortController() };
     this.#timer = timer;
-    void this.#clock.sleep(at - this.#clock.monotonic(), timer.abort.signal).then(
-      () => {
-        this.#timer = undefined;
-        this.#release();
-        this.#arm();
-      },
-      () => undefined,
-    );
+    void this.#releaseAt(at, timer.abort.signal);
+  }
+
+  async #releaseAt(at: number, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#clock.sleep(at - this.#clock.monotonic(), signal);
+    } catch {
+      // An earlier delay took over, or the queue is shut down.
+      return;
+    }
+    this.#timer = undefined;
+    this.#release();
+    this.#arm();
   }
 
   #release(): void {

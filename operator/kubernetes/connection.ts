@@ -1,0 +1,112 @@
+import http from 'node:http';
+import https from 'node:https';
+import tls from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
+import type { KubeConfig } from '@kubernetes/client-node';
+import type { Clock } from '../engine/clock.ts';
+
+/** All that a request needs to know of the cluster. */
+export type Access = {
+  readonly url: URL;
+  readonly agent: http.Agent;
+  readonly headers: Readonly<Record<string, string>>;
+};
+
+/** As client-go: a rotated token or certificate is noticed after this time at the latest, or with the first 401. */
+const REFRESH_MS = 60_000;
+
+/**
+ * The way to the API server: one agent, whose connections are kept, and credentials that are read again every minute. The library is
+ * used to understand the kubeconfig and to obtain credentials, but not to send: it builds a new dispatcher, and with it
+ * a new TLS connection, for every request as soon as TLS options are set.
+ */
+export class Connection implements AsyncDisposable {
+  readonly #config: KubeConfig;
+  readonly #clock: Pick<Clock, 'monotonic'>;
+  readonly #url: URL;
+  readonly #proxied: boolean;
+  #access: Access | undefined;
+  #readAt = 0;
+  #reading: Promise<Access> | undefined;
+  #credentials: tls.SecureContextOptions = {};
+  #agent: http.Agent | undefined;
+
+  /** Throws when the configuration has no current cluster. */
+  constructor(config: KubeConfig, clock: Pick<Clock, 'monotonic'>) {
+    const cluster = config.getCurrentCluster();
+    if (cluster === null) throw new Error('the kubeconfig has no current cluster');
+    this.#config = config;
+    this.#clock = clock;
+    this.#url = new URL(cluster.server);
+    this.#proxied = cluster.proxyUrl !== undefined && cluster.proxyUrl !== '';
+  }
+
+  get host(): string {
+    return this.#url.host;
+  }
+
+  /** Without waiting where possible: a request should not cost a turn of the event loop. */
+  access(): Access | Promise<Access> {
+    if (this.#access !== undefined && this.#clock.monotonic() - this.#readAt < REFRESH_MS) return this.#access;
+    return this.refresh();
+  }
+
+  /** Reads the credentials again; concurrent callers share one reading. */
+  refresh(): Promise<Access> {
+    this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
+    return this.#reading;
+  }
+
+  /** A peer that stopped answering leaves dead idle connections; each would cost the next request its deadline. */
+  dropIdle(): void {
+    for (const sockets of Object.values(this.#agent?.freeSockets ?? {})) {
+      for (const socket of sockets ?? []) socket.destroy();
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#agent?.destroy();
+    return Promise.resolve();
+  }
+
+  async #read(): Promise<Access> {
+    const options: https.RequestOptions = {};
+    await this.#config.applyToHTTPSOptions(options);
+    const headers: Record<string, string> = {};
+    for (const [name, value] of Object.entries(options.headers ?? {})) {
+      // A token file may end with a newline, which no header may.
+      if (value !== undefined) headers[name] = String(value).trim();
+    }
+    if (typeof options.auth === 'string') {
+      headers['Authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
+    }
+    this.#agent = this.#agentFor(options);
+    this.#access = { url: this.#url, agent: this.#agent, headers };
+    this.#readAt = this.#clock.monotonic();
+    return this.#access;
+  }
+
+  #agentFor(options: https.RequestOptions): http.Agent {
+    const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername, agent } = options;
+    if (this.#proxied && agent instanceof http.Agent) return agent;
+    const credentials = { ca, cert, key, pfx, passphrase } as tls.SecureContextOptions;
+    if (this.#agent !== undefined && isDeepStrictEqual(this.#credentials, credentials)) return this.#agent;
+    this.#credentials = credentials;
+    const former = this.#agent;
+    const kept = { keepAlive: true, keepAliveMsecs: 30_000, maxFreeSockets: 64 };
+    this.#agent =
+      this.#url.protocol === 'http:'
+        ? new http.Agent(kept)
+        : new https.Agent({
+            ...kept,
+            // A ready context, not the PEM texts: the agent would join those into a pool name at every request.
+            secureContext: tls.createSecureContext(credentials),
+            ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+            ...(servername === undefined ? {} : { servername }),
+          });
+    // Requests under way on the former agent end by themselves; only its idle connections have to go.
+    for (const sockets of Object.values(former?.freeSockets ?? {}))
+      for (const socket of sockets ?? []) socket.destroy();
+    return this.#agent;
+  }
+}
