@@ -3,6 +3,7 @@ import type { Reconcile } from '../engine/controller.ts';
 import { TransientError } from '../engine/errors.ts';
 import type { Outcome } from '../engine/outcome.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
+import type { PendingKeys } from './pending-keys.ts';
 import { refOf, type ObjectRef } from '../world/object-ref.ts';
 
 /** What every kind's plan has in common. */
@@ -10,15 +11,17 @@ export type Plan<Step, Status> = {
   readonly steps: readonly Step[];
   readonly status?: Status;
   readonly await?: number;
+  /** The relays have not all agreed yet: ask again whenever one of them reports. */
+  readonly pending?: boolean;
   readonly outcome: Outcome;
 };
 
 /** A kind, as its folder provides it: observe → plan → apply. */
-export type Kind<T extends { status?: Status }, Snapshot extends { object: T }, Step, Status> = {
+export type Kind<Snapshot extends { readonly object: { readonly status?: unknown } }, Step, Status> = {
   observe(ref: ObjectRef): Promise<Snapshot | undefined>;
   plan(snapshot: Snapshot): Plan<Step, Status>;
-  apply(object: T, step: Step): Promise<void>;
-  writeStatus(object: T, status: Status): Promise<void>;
+  apply(object: Snapshot['object'], step: Step): Promise<void>;
+  writeStatus(object: Snapshot['object'], status: Status): Promise<void>;
 };
 
 /** A status waits this long for the relays, so that one write says both Ready and Enforced. */
@@ -31,9 +34,10 @@ const MAX_ROUNDS = 16;
  * decided from what really is, and a crash between any two needs no clean-up. The status is written last, and only when it says
  * something else than before.
  */
-export function createReconcile<T extends { status?: Status }, Snapshot extends { object: T }, Step, Status>(
-  kind: Kind<T, Snapshot, Step, Status>,
+export function createReconcile<Snapshot extends { readonly object: { readonly status?: unknown } }, Step, Status>(
+  kind: Kind<Snapshot, Step, Status>,
   enforcement: Enforcement,
+  pending: PendingKeys,
 ): Reconcile {
   return async (key, { signal }) => {
     const ref = refOf(key);
@@ -41,8 +45,12 @@ export function createReconcile<T extends { status?: Status }, Snapshot extends 
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       signal.throwIfAborted();
       const snapshot = await kind.observe(ref);
-      if (snapshot === undefined) return { kind: 'done' };
+      if (snapshot === undefined) {
+        pending.set(key, false);
+        return { kind: 'done' };
+      }
       const plan = kind.plan(snapshot);
+      pending.set(key, plan.pending ?? false);
       for (const step of plan.steps) {
         signal.throwIfAborted();
         await kind.apply(snapshot.object, step);

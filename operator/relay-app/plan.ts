@@ -73,7 +73,7 @@ function planRemoval(snapshot: AppSnapshot): AppPlan {
   const progress = removalProgress(snapshot.enforced, row.changedAt, snapshot.now);
   switch (progress.kind) {
     case 'wait':
-      return { steps: [], await: row.revision, outcome: { kind: 'requeueAfter', ms: progress.ms } };
+      return { steps: [], await: row.revision, pending: true, outcome: { kind: 'requeueAfter', ms: progress.ms } };
     case 'unconfirmed':
       return {
         steps: [

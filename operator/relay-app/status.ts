@@ -40,6 +40,7 @@ export function settledPlan(snapshot: AppSnapshot, spec: DefaultedApp, row: AppR
   return {
     steps: [],
     status,
+    ...(report.pending ? { pending: true } : {}),
     ...(report.imminent ? { await: row.revision } : {}),
     outcome: report.pending ? { kind: 'requeueAfter', ms: 2_000 } : { kind: 'done' },
   };

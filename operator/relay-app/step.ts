@@ -22,5 +22,7 @@ export type AppPlan = {
   readonly status?: RelayAppStatus;
   /** The revision that the status should wait for a moment, so that one write says both Ready and Enforced. */
   readonly await?: number;
+  /** The relays have not all agreed yet. */
+  readonly pending?: boolean;
   readonly outcome: { readonly kind: 'done' } | { readonly kind: 'requeueAfter'; readonly ms: number };
 };

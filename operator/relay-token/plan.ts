@@ -102,7 +102,7 @@ function planRemoval(snapshot: TokenSnapshot): TokenPlan {
   const progress = removalProgress(snapshot.enforced, last.changedAt, snapshot.now);
   switch (progress.kind) {
     case 'wait':
-      return { steps: [], await: last.revision, outcome: { kind: 'requeueAfter', ms: progress.ms } };
+      return { steps: [], await: last.revision, pending: true, outcome: { kind: 'requeueAfter', ms: progress.ms } };
     case 'unconfirmed':
       return {
         steps: [

@@ -17,9 +17,6 @@ import { newest } from './rows.ts';
 import type { TokenSnapshot } from './snapshot.ts';
 import type { TokenPlan } from './step.ts';
 
-/** Longest delay that a timer takes (2³¹ − 1 ms); looked at again then. */
-const LONGEST_TIMER_MS = 2_147_483_647;
-
 /** Everything is as declared; `active` is absent when the token's time was over before it was ever minted. */
 export function settledPlan(snapshot: TokenSnapshot, spec: DefaultedToken, active: TokenRow | undefined): TokenPlan {
   const { now } = snapshot;
@@ -99,12 +96,13 @@ function published(
     ...(last === undefined ? {} : { revision: last.revision }),
     conditions: conditionsOf({ former, now, generation }, [...conditions, report.condition]),
   };
-  const ms = Math.min(...wakeIn, ...(report.pending ? [2_000] : []), LONGEST_TIMER_MS);
+  const wakes = [...wakeIn, ...(report.pending ? [2_000] : [])];
   return {
     steps: [],
     status,
+    ...(report.pending ? { pending: true } : {}),
     ...(report.imminent && last !== undefined ? { await: last.revision } : {}),
-    outcome: report.pending || wakeIn.length > 0 ? { kind: 'requeueAfter', ms } : { kind: 'done' },
+    outcome: wakes.length > 0 ? { kind: 'requeueAfter', ms: Math.min(...wakes) } : { kind: 'done' },
   };
 }
 

@@ -18,5 +18,7 @@ export type TokenPlan = {
   readonly steps: readonly TokenStep[];
   readonly status?: RelayTokenStatus;
   readonly await?: number;
+  /** The relays have not all agreed yet. */
+  readonly pending?: boolean;
   readonly outcome: { readonly kind: 'done' } | { readonly kind: 'requeueAfter'; readonly ms: number };
 };
