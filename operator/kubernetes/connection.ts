@@ -1,5 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
+import { isIP } from 'node:net';
 import tls from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeConfig } from '@kubernetes/client-node';
@@ -9,7 +10,8 @@ import type { Clock } from '../engine/clock.ts';
 export type Access = {
   readonly url: URL;
   readonly agent: http.Agent;
-  readonly headers: Readonly<Record<string, string>>;
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
 };
 
 /** As client-go: a rotated token or certificate is noticed after this time at the latest, or with the first 401. */
@@ -72,13 +74,13 @@ export class Connection implements AsyncDisposable {
   async #read(): Promise<Access> {
     const options: https.RequestOptions = {};
     await this.#config.applyToHTTPSOptions(options);
-    const headers: Record<string, string> = {};
+    const headers: string[] = [];
     for (const [name, value] of Object.entries(options.headers ?? {})) {
       // A token file may end with a newline, which no header may.
-      if (value !== undefined) headers[name] = String(value).trim();
+      if (value !== undefined) headers.push(name, String(value).trim());
     }
     if (typeof options.auth === 'string') {
-      headers['Authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
+      headers.push('Authorization', `Basic ${Buffer.from(options.auth).toString('base64')}`);
     }
     this.#agent = this.#agentFor(options);
     this.#access = { url: this.#url, agent: this.#agent, headers };
@@ -97,16 +99,23 @@ export class Connection implements AsyncDisposable {
     this.#agent =
       this.#url.protocol === 'http:'
         ? new http.Agent(kept)
-        : new https.Agent({
+        : new OneServerAgent({
             ...kept,
-            // A ready context, not the PEM texts: the agent would join those into a pool name at every request.
             secureContext: tls.createSecureContext(credentials),
+            servername:
+              servername ?? (isIP(this.#url.hostname.replace(/^\[|\]$/g, '')) === 0 ? this.#url.hostname : ''),
             ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-            ...(servername === undefined ? {} : { servername }),
           });
     // Requests under way on the former agent end by themselves; only its idle connections have to go.
     for (const sockets of Object.values(former?.freeSockets ?? {}))
       for (const socket of sockets ?? []) socket.destroy();
     return this.#agent;
+  }
+}
+
+/** Node's agent joins all TLS options into the name of a pool at every request. There is one server here, so one pool. */
+class OneServerAgent extends https.Agent {
+  override getName(): string {
+    return 'api-server';
   }
 }
