@@ -1,0 +1,81 @@
+import type { Position } from '#crds/directory/position.ts';
+
+export type MemberView = Position & {
+  readonly id: string;
+  readonly admitted: boolean;
+  readonly rejected: ReadonlySet<string>;
+  readonly silent: boolean;
+};
+
+/** What this process knows of the relays, immutable. */
+export type DirectoryView = {
+  /** What the last check found published; (0, 0) while that is not known. */
+  readonly head: Position;
+  readonly members: readonly MemberView[];
+};
+
+export const UNKNOWN_VIEW: DirectoryView = Object.freeze({ head: { epoch: 0, revision: 0 }, members: [] });
+
+/** A relay that needs longer than this to follow is worth a write of the status. */
+export const PROPAGATING_AFTER_MS = 2_000;
+
+export type EnforcedInput = {
+  readonly view: DirectoryView;
+  /** The revision at which the entries of the object last changed. */
+  readonly revision: number;
+  readonly entryKeys: readonly string[];
+  /** Milliseconds since that change, on a monotonic clock. */
+  readonly since: number;
+  /** The status already says True for this revision and generation. */
+  readonly latched: boolean;
+};
+
+export type Enforced = {
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: 'Publishing' | 'Rejected' | 'NoReplicas' | 'AllReplicas' | 'ReplicaUnreachable' | 'Propagating';
+  readonly message: string;
+  /** false: about to change by itself, not worth a write yet. */
+  readonly settled: boolean;
+};
+
+/** The table of ARCHITECTURE.md ("Enforced"): the first row that fits. */
+export function evaluateEnforced({ view, revision, entryKeys, since, latched }: EnforcedInput): Enforced {
+  if (latched) return enforcedByAll();
+  if (view.head.revision < revision) {
+    return { status: 'False', reason: 'Publishing', message: 'not yet published to the relays', settled: true };
+  }
+  const rejecting = view.members.filter(({ rejected }) => entryKeys.some((key) => rejected.has(key)));
+  if (rejecting.length > 0) {
+    const message = `${names(rejecting)} cannot enforce this: an older version, or not the same DIRECTORY_KEYS`;
+    return { status: 'False', reason: 'Rejected', message, settled: true };
+  }
+  if (view.members.length === 0) {
+    return { status: 'Unknown', reason: 'NoReplicas', message: 'no relay is running', settled: true };
+  }
+  const missing = view.members.filter((member) => !agrees(member, view.head.epoch, revision));
+  if (missing.length === 0) return enforcedByAll();
+  const silent = missing.filter((member) => member.silent);
+  if (silent.length === missing.length) {
+    const message = `no word from ${names(silent)}, which may still serve an earlier state`;
+    return { status: 'Unknown', reason: 'ReplicaUnreachable', message, settled: true };
+  }
+  const message = `waiting for ${names(missing)}`;
+  return { status: 'False', reason: 'Propagating', message, settled: since >= PROPAGATING_AFTER_MS };
+}
+
+function agrees(member: MemberView, epoch: number, revision: number): boolean {
+  return member.admitted && member.epoch === epoch && member.revision >= revision;
+}
+
+function enforcedByAll(): Enforced {
+  return { status: 'True', reason: 'AllReplicas', message: 'every relay enforces this', settled: true };
+}
+
+const NAMED = 5;
+
+/** Sorted and cut, so that the same state gives the same message, and a thousand relays do not fill a status. */
+function names(members: readonly MemberView[]): string {
+  const ids = members.map(({ id }) => id).sort();
+  const named = ids.slice(0, NAMED).join(', ');
+  return ids.length > NAMED ? `${named} and ${ids.length - NAMED} more` : named;
+}

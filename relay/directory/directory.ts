@@ -1,0 +1,97 @@
+import { createSecretKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import type { AppEntryBody, TokenEntryBody } from '#crds/directory/entry-body.ts';
+import type { Position } from '#crds/directory/position.ts';
+import { Secret } from '#crds/keyring.ts';
+
+export type AppKey = {
+  readonly id: string;
+  readonly key: string;
+  readonly secret: Secret;
+  /** The secret as an HMAC key, for signatures. */
+  readonly signingKey: KeyObject;
+};
+
+/** An app as it is enforced. Frozen; another object means that something about it changed. */
+export type App = Readonly<Omit<AppEntryBody, 'keys'>> & {
+  /** Oldest first. */
+  readonly keys: readonly AppKey[];
+  /** The revision at which it last changed. */
+  readonly revision: number;
+};
+
+/** A bearer token as it is enforced. Frozen. */
+export type Token = Readonly<TokenEntryBody> & { readonly sha256: string; readonly revision: number };
+
+/** What the last step changed; removed ones are named too. */
+export type DirectoryChange = { readonly appIds: ReadonlySet<string>; readonly tokenHashes: ReadonlySet<string> };
+
+/** The directory as the gate sees it: in memory, whole, and never going back. */
+export interface Directory {
+  appById(appId: string): App | undefined;
+  /** By a public key of the app. */
+  appByKey(key: string): App | undefined;
+  /** By the SHA-256 of the whole token, lower-case hex. */
+  tokenByHash(sha256: string): Token | undefined;
+  /** May serve: loaded, and admitted by the operator (or that has not come within RELAY_ADMIT_TIMEOUT), and not fenced. */
+  ready(): boolean;
+  /** RELAY_FENCE_AFTER has passed without a report that arrived: close all sockets (4100), answer 503. Ask before each use. */
+  fenced(): boolean;
+  position(): Position;
+  /**
+   * The listener runs after lookups show the new state; the revision is reported as applied only when what it returns has resolved (the
+   * affected sockets are closed). A rejection is logged and the revision is not reported until the listener resolves on a repeat.
+   */
+  onApplied(listener: (change: DirectoryChange) => Promise<void>): () => void;
+  /** Called when a fence closes or opens, and when `ready()` changes. */
+  onStateChange(listener: () => void): () => void;
+}
+
+/** The lookups. One owner changes it (the follower), everyone else reads. */
+export class DirectoryIndex {
+  readonly #apps = new Map<string, App>();
+  readonly #appsByKey = new Map<string, App>();
+  readonly #tokens = new Map<string, Token>();
+
+  appById(appId: string): App | undefined {
+    return this.#apps.get(appId);
+  }
+  appByKey(key: string): App | undefined {
+    return this.#appsByKey.get(key);
+  }
+  tokenByHash(sha256: string): Token | undefined {
+    return this.#tokens.get(sha256);
+  }
+
+  setApp(appId: string, app: App | undefined): void {
+    const old = this.#apps.get(appId);
+    for (const { key } of old?.keys ?? []) if (this.#appsByKey.get(key) === old) this.#appsByKey.delete(key);
+    if (app === undefined) {
+      this.#apps.delete(appId);
+      return;
+    }
+    this.#apps.set(appId, app);
+    for (const { key } of app.keys) this.#appsByKey.set(key, app);
+  }
+
+  setToken(sha256: string, token: Token | undefined): void {
+    if (token === undefined) this.#tokens.delete(sha256);
+    else this.#tokens.set(sha256, token);
+  }
+}
+
+/** @param secrets the unsealed secret of each key of the body, by id. */
+export function appOf(body: AppEntryBody, secrets: ReadonlyMap<string, string>, revision: number): App {
+  const keys = body.keys.map(({ id, key }) => {
+    const secret = secrets.get(id) ?? '';
+    return Object.freeze({ id, key, secret: new Secret(secret), signingKey: createSecretKey(secret, 'utf8') });
+  });
+  return Object.freeze({
+    ...body,
+    authentication: Object.freeze(body.authentication),
+    limits: Object.freeze(body.limits),
+    channels: Object.freeze(body.channels),
+    keys: Object.freeze(keys),
+    revision,
+  });
+}
