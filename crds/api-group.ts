@@ -11,6 +11,9 @@ export const TOKEN_SECRET_TYPE = `${GROUP}/token`;
 /** Set on every Secret that the operator writes; the only Secrets that it watches carry it. */
 export const MANAGED_LABEL = `${GROUP}/managed`;
 
+/** On our Secrets: which labels, annotations and keys we put there (operator/reconcile/secret-state.ts). */
+export const SHAPE_ANNOTATION = `${GROUP}/shape`;
+
 /** Held on every object from before its first external write until its credentials are revoked. */
 export const FINALIZER = `${GROUP}/registry`;
 

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { SHAPE_ANNOTATION } from '#crds/api-group.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
 /** The Secret of the wanted name, from the point of view of the object with `uid`. */
@@ -16,12 +18,30 @@ export function secretState(secret: StoredSecret | undefined, uid: string, type:
   return { kind: 'ours', secret };
 }
 
-/** Whether an apply would change nothing. Foreign labels and annotations on our Secret are other people's business. */
+/**
+ * Notes on the Secret which labels, annotations and keys we put there, so that one that is no longer wanted is noticed without
+ * remembering what was wanted before, and those that others added are left alone. Values are not part of it.
+ */
+export function withShape(desired: DesiredSecret): DesiredSecret {
+  const { labels, annotations, data } = desired;
+  const shape = JSON.stringify(
+    [labels, annotations]
+      .map((map) => Object.entries(map).sort())
+      .concat([
+        Object.keys(data)
+          .sort()
+          .map((key) => [key, '']),
+      ]),
+  );
+  const hash = createHash('sha256').update(shape).digest('hex').slice(0, 16);
+  return { ...desired, annotations: { ...annotations, [SHAPE_ANNOTATION]: hash } };
+}
+
+/** Whether an apply would change nothing. Labels, annotations and keys that others put on our Secret are their business. */
 export function satisfies(stored: StoredSecret, desired: DesiredSecret): boolean {
   return (
     contains(stored.labels, desired.labels) &&
     contains(stored.annotations, desired.annotations) &&
-    Object.keys(stored.data).length === Object.keys(desired.data).length &&
     contains(stored.data, desired.data)
   );
 }

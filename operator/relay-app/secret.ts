@@ -1,5 +1,6 @@
 import { APP_SECRET_TYPE, MANAGED_LABEL } from '#crds/api-group.ts';
 import type { DefaultedApp, RelayApp } from '#crds/relay-app.ts';
+import { withShape } from '../reconcile/secret-state.ts';
 import type { AppRow } from '../registry/registry.ts';
 import type { DesiredSecret } from '../world/secrets.ts';
 import type { Endpoints } from './snapshot.ts';
@@ -21,7 +22,7 @@ export function appSecret(
   const scheme = url.protocol.replace(':', '');
   const port = url.port === '' ? (scheme === 'https' ? '443' : '80') : url.port;
   const uri = `${scheme}://${newest.key}:${secret}@${url.host}/apps/${row.appId}`;
-  return {
+  return withShape({
     namespace: object.metadata.namespace,
     name: spec.secretName,
     type: APP_SECRET_TYPE,
@@ -41,5 +42,5 @@ export function appSecret(
       provider: 'relay-operator',
       uri,
     },
-  };
+  });
 }

@@ -4,7 +4,7 @@ import { defaultedToken, type DefaultedToken } from '#crds/relay-token.ts';
 import { removalProgress } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
 import { live, newest } from './rows.ts';
-import { findToken, holdsToken, tokenSecret } from './secret.ts';
+import { findToken, tokenSecret } from './secret.ts';
 import type { TokenSnapshot } from './snapshot.ts';
 import type { TokenPlan, TokenStep } from './step.ts';
 import { blockedPlan, revokedPlan, settledPlan, waitingPlan } from './status.ts';
@@ -85,9 +85,9 @@ function planRevoked(snapshot: TokenSnapshot): TokenPlan {
   const { object, rows, secret, strays, relayUrl } = snapshot;
   const hashes = live(rows).map((row) => row.sha256);
   if (hashes.length > 0) return step({ do: 'RevokeTokens', hashes, reason: 'spec.revoked' });
-  if (secret.kind === 'ours' && holdsToken(secret.secret)) {
-    const appId = secret.secret.data['RELAY_APP_ID'] ?? '';
-    return step({ do: 'ApplySecret', secret: tokenSecret(object, appId, relayUrl, undefined) });
+  if (secret.kind === 'ours') {
+    const desired = tokenSecret(object, secret.secret.data['RELAY_APP_ID'] ?? '', relayUrl, undefined);
+    if (!satisfies(secret.secret, desired)) return step({ do: 'ApplySecret', secret: desired });
   }
   const [stray] = strays;
   if (stray !== undefined) return step({ do: 'DeleteSecret', secret: stray });

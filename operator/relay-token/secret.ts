@@ -1,6 +1,7 @@
 import { MANAGED_LABEL, TOKEN_SECRET_TYPE } from '#crds/api-group.ts';
 import { defaultedToken, type RelayToken } from '#crds/relay-token.ts';
 import { tokenHash } from '#crds/token-format.ts';
+import { withShape } from '../reconcile/secret-state.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
 const TOKEN = 'RELAY_TOKEN';
@@ -13,7 +14,7 @@ export function tokenSecret(
   token: string | undefined,
 ): DesiredSecret {
   const spec = defaultedToken(object.metadata.name, object.spec);
-  return {
+  return withShape({
     namespace: object.metadata.namespace,
     name: spec.secretName,
     type: TOKEN_SECRET_TYPE,
@@ -26,7 +27,7 @@ export function tokenSecret(
       RELAY_URL: relayUrl,
       ...(spec.expiresAt === undefined ? {} : { RELAY_TOKEN_EXPIRES_AT: spec.expiresAt }),
     },
-  };
+  });
 }
 
 /** The plain token with this hash, if one of these Secrets holds it. */
@@ -34,8 +35,4 @@ export function findToken(secrets: readonly StoredSecret[], sha256: string): str
   return secrets
     .map((secret) => secret.data[TOKEN])
     .find((value) => value !== undefined && tokenHash(value) === sha256);
-}
-
-export function holdsToken(secret: StoredSecret): boolean {
-  return secret.data[TOKEN] !== undefined;
 }
