@@ -30,7 +30,6 @@ const common = (address: RedisAddress, { name, commandTimeoutMs = 3_000 }: Conne
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
-  enableReadyCheck: false,
   disableClientInfo: true,
   // A primary that was demoted answers READONLY: look for the new one.
   reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
@@ -80,7 +79,6 @@ function open(address: RedisAddress, options: ConnectOptions): RedisConnection {
         {
           redisOptions: shared,
           enableOfflineQueue: false,
-          enableReadyCheck: false,
           clusterRetryStrategy: backoff,
           slotsRefreshTimeout: 3_000,
           // With TLS the certificate is of the name, not of the address it resolves to.

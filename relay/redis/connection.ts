@@ -13,6 +13,8 @@ export type ConnectOptions = {
   readonly name: string;
   /** How long a command may take, waiting for a connection included. Default 3 000 ms. */
   readonly commandTimeoutMs?: number;
+  /** For SSUBSCRIBE: of a Cluster, keeps a subscriber at every primary that has slots subscribed to. */
+  readonly sharded?: boolean;
 };
 
 /** TCP and TLS trust of the system (NODE_EXTRA_CA_CERTS included). */
@@ -30,7 +32,6 @@ const common = (address: RedisAddress, { name, commandTimeoutMs = 3_000 }: Conne
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
-  enableReadyCheck: false,
   disableClientInfo: true,
   // A primary that was demoted answers READONLY: look for the new one.
   reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
@@ -80,7 +81,7 @@ function open(address: RedisAddress, options: ConnectOptions): RedisConnection {
         {
           redisOptions: shared,
           enableOfflineQueue: false,
-          enableReadyCheck: false,
+          shardedSubscribers: options.sharded === true,
           clusterRetryStrategy: backoff,
           slotsRefreshTimeout: 3_000,
           // With TLS the certificate is of the name, not of the address it resolves to.
