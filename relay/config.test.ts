@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { readConfig } from './config.ts';
+
+const key = Buffer.alloc(32, 1).toString('base64');
+const environment = { REDIS_URL: 'redis://user:hunter2@localhost', DIRECTORY_KEYS: `a:${key}` };
+
+test('defaults, environment, and flags over both', () => {
+  const result = readConfig(['--port', '7000'], { ...environment, PORT: '7001', LOG_LEVEL: '' });
+  expect(result).toMatchObject({ kind: 'config', config: { PORT: 7000, METRICS_PORT: 9601, LOG_LEVEL: 'info' } });
+});
+
+test('what is wrong is said by name, all at once, and never with the secret', () => {
+  const result = readConfig([], { REDIS_URL: 'http://user:hunter2@host', DIRECTORY_KEYS: 'a:hunter2', PORT: 'x' });
+  expect(result.kind).toBe('invalid');
+  const text = result.kind === 'invalid' ? result.text : '';
+  for (const name of ['REDIS_URL', 'DIRECTORY_KEYS', 'PORT']) expect(text).toContain(name);
+  expect(text).not.toContain('hunter2');
+});
+
+test('an unknown flag is refused', () => {
+  expect(readConfig(['--prot', '1'], environment)).toMatchObject({ kind: 'invalid' });
+});
+
+test('a config prints without its secrets', () => {
+  const result = readConfig([], environment);
+  expect(JSON.stringify(result)).not.toMatch(/hunter2|AQEB/);
+});
+
+test('help names every setting', () => {
+  const result = readConfig(['--help'], {});
+  expect(result.kind === 'help' ? result.text : '').toMatch(/--redis-url, REDIS_URL[\s\S]*--relay-drain-seconds/);
+});

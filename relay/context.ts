@@ -1,0 +1,102 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { pino, type Logger } from 'pino';
+import { Registry } from 'prom-client';
+import { directoryKeys } from '#crds/directory/redis-keys.ts';
+import type { RelayConfig } from './config.ts';
+import { monotonicClock } from './directory/clock.ts';
+import { Follower } from './directory/follower.ts';
+import { createFollowerMetrics } from './directory/metrics.ts';
+import { RedisBus } from './redis/bus.ts';
+import { connectRedis, type RedisConnection } from './redis/connection.ts';
+import { createDirectoryFeed } from './redis/directory-feed.ts';
+import { RedisOccupancy } from './redis/occupancy.ts';
+import { createRelay, type Relay } from './relay.ts';
+
+export type RelayContext = AsyncDisposable & {
+  readonly log: Logger;
+  readonly relay: Relay;
+  /** Says goodbye to clients, then to the operator, then closes everything. For SIGTERM. */
+  readonly shutDown: () => Promise<void>;
+};
+
+/** Longer than the follower's wait for the log. */
+const BLOCKING_TIMEOUT_MS = 5_000;
+
+/** Everything that a deployed relay is made of: Redis connections, the follower of the directory, the relay itself. */
+export async function createRelayContext(
+  config: RelayConfig,
+  log: Logger = pino({ level: config.LOG_LEVEL, base: { relay: config.RELAY_ID } }),
+): Promise<RelayContext> {
+  const connections: RedisConnection[] = [];
+  const connect = (name: string, options: { commandTimeoutMs?: number; sharded?: boolean } = {}): RedisConnection => {
+    const connection = connectRedis({ url: config.REDIS_URL.reveal(), log, name, ...options });
+    connections.push(connection);
+    return connection;
+  };
+  const metricsRegistry = new Registry();
+  const follower: Follower = new Follower({
+    keyring: config.DIRECTORY_KEYS,
+    feed: createDirectoryFeed({
+      redis: connect('directory'),
+      blocking: connect('directory-log', { commandTimeoutMs: BLOCKING_TIMEOUT_MS }),
+      keys: directoryKeys(config.REDIS_PREFIX),
+    }),
+    clock: monotonicClock,
+    log,
+    id: config.RELAY_ID,
+    podUid: config.POD_UID === '' ? null : config.POD_UID,
+    nextNonce: () => randomUUID(),
+    admitTimeoutMs: config.RELAY_ADMIT_TIMEOUT * 1000,
+    fenceAfterMs: config.RELAY_FENCE_AFTER === 0 ? null : config.RELAY_FENCE_AFTER * 1000,
+    metrics: createFollowerMetrics(metricsRegistry, () => follower.staleSeconds()),
+  });
+
+  // Of this boot: a replica that comes back must neither hear its own late messages nor inherit the dead one's counts.
+  const origin = `${config.RELAY_ID}:${randomBytes(6).toString('hex')}`;
+  const commands = connect('bus');
+  const now = (): number => performance.now();
+  const relay = await createRelay(
+    {
+      directory: follower,
+      bus: (listener) =>
+        new RedisBus({
+          publisher: commands,
+          subscriber: connect('bus-subscriber', { sharded: true }),
+          origin,
+          listener,
+          log,
+          now,
+        }),
+      occupancy: (local) => new RedisOccupancy({ client: commands, replica: origin, local, now }),
+      metricsRegistry,
+      log,
+    },
+    {
+      host: config.HOST,
+      port: config.PORT,
+      metricsPort: config.METRICS_PORT,
+      drainSeconds: config.RELAY_DRAIN_SECONDS,
+      maxUnsentBytes: config.RELAY_MAX_UNSENT_BYTES,
+    },
+  );
+
+  const following = new AbortController();
+  const followed = follower.run(following.signal);
+  const dispose = async (): Promise<void> => {
+    following.abort();
+    await relay[Symbol.asyncDispose]();
+    for (const connection of connections) connection.disconnect();
+    await followed;
+  };
+  return {
+    log,
+    relay,
+    shutDown: async () => {
+      await relay.drain();
+      // Only now: until its last socket is gone a relay counts, and `Enforced` waits for it.
+      await follower.bye();
+      await dispose();
+    },
+    [Symbol.asyncDispose]: dispose,
+  };
+}

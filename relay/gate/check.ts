@@ -1,0 +1,33 @@
+import type { RefusalCode } from './refusals.ts';
+import type { Door, Visit, VisitOf } from './visit.ts';
+
+/**
+ * `arrival`: needs the head of the request only, and runs before a body is read. `complete`: needs what takes time, the body of a
+ * request or the count of an app's sockets.
+ */
+export type Stage = 'arrival' | 'complete';
+
+export type Check = {
+  readonly name: string;
+  readonly doors: readonly Door[];
+  readonly stage: Stage;
+  /** Every code that `refusal` may return; a test holds it to that. */
+  readonly refuses: readonly RefusalCode[];
+  /** undefined: pass. */
+  readonly refusal: (visit: Visit) => RefusalCode | undefined;
+};
+
+/** Types a check by its doors: `refusal` sees only visits of those. */
+export function check<D extends Door, C extends RefusalCode>(row: {
+  readonly name: string;
+  readonly doors: readonly D[];
+  readonly stage: Stage;
+  readonly refuses: readonly C[];
+  readonly refusal: (visit: VisitOf<D>) => C | undefined;
+}): Check {
+  const doors: readonly Door[] = row.doors;
+  return {
+    ...row,
+    refusal: (visit) => (doors.includes(visit.door) ? row.refusal(visit as VisitOf<D>) : undefined),
+  };
+}

@@ -1,0 +1,9 @@
+import { check } from '../check.ts';
+
+export const connectionQuota = check({
+  name: 'connection-quota',
+  doors: ['websocket'],
+  stage: 'complete',
+  refuses: ['connection_quota'],
+  refusal: ({ withinQuota }) => (withinQuota ? undefined : 'connection_quota'),
+});

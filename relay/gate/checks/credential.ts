@@ -1,0 +1,88 @@
+import { equalInConstantTime } from '../../auth/constant-time.ts';
+import { findKey } from '../../auth/app-key.ts';
+import { requestSignatureFault } from '../../auth/request-signature.ts';
+import { check } from '../check.ts';
+
+export const credentialPresent = check({
+  name: 'credential-present',
+  doors: ['http'],
+  stage: 'arrival',
+  refuses: ['authentication_required', 'authentication_ambiguous'],
+  refusal: ({ credential }) => {
+    if (credential.method === 'none') return 'authentication_required';
+    return credential.method === 'ambiguous' ? 'authentication_ambiguous' : undefined;
+  },
+});
+
+/** The app's own switches, before the credential is looked at: a disabled method says the same to a right and to a wrong one. */
+export const methodAllowed = check({
+  name: 'method-allowed',
+  doors: ['http'],
+  stage: 'arrival',
+  refuses: ['method_disabled'],
+  refusal: ({ app, credential: { method } }) => {
+    const allowed = app?.authentication;
+    const refused =
+      (method === 'bearer' && allowed?.bearer !== true) ||
+      (method === 'keyAndSecret' && allowed?.keyAndSecret !== true) ||
+      (method === 'signature' && allowed?.signature !== true);
+    return refused ? 'method_disabled' : undefined;
+  },
+});
+
+export const bearerToken = check({
+  name: 'bearer-token',
+  doors: ['http'],
+  stage: 'arrival',
+  refuses: ['token_unknown', 'token_expired', 'token_of_other_app'],
+  refusal: ({ app, credential, token, now }) => {
+    if (credential.method !== 'bearer') return undefined;
+    if (token === undefined) return 'token_unknown';
+    if (token.expiresAt !== null && token.expiresAt <= now) return 'token_expired';
+    return token.appId === app?.appId ? undefined : 'token_of_other_app';
+  },
+});
+
+export const keyAndSecret = check({
+  name: 'key-and-secret',
+  doors: ['http'],
+  stage: 'arrival',
+  refuses: ['key_or_secret_wrong'],
+  refusal: ({ app, credential }) => {
+    if (credential.method !== 'keyAndSecret') return undefined;
+    const key = findKey(app?.keys ?? [], credential.key);
+    // Compared also when the key is unknown, so that the two wrongs take the same time.
+    const secretHolds = equalInConstantTime(key?.secret.reveal() ?? '', credential.secret);
+    return key !== undefined && secretHolds ? undefined : 'key_or_secret_wrong';
+  },
+});
+
+/** A socket lives as long as the key it came with; a signed request with an unknown key needs no body to be refused. */
+export const keyActive = check({
+  name: 'key-active',
+  doors: ['http', 'websocket', 'live'],
+  stage: 'arrival',
+  refuses: ['key_unknown'],
+  refusal: ({ app, credential }) => {
+    if (credential.method !== 'publicKey' && credential.method !== 'signature') return undefined;
+    return findKey(app?.keys ?? [], credential.key) === undefined ? 'key_unknown' : undefined;
+  },
+});
+
+export const requestSignature = check({
+  name: 'request-signature',
+  doors: ['http'],
+  stage: 'complete',
+  refuses: [
+    'key_unknown',
+    'signature_invalid',
+    'signature_version_unsupported',
+    'signature_expired',
+    'body_digest_invalid',
+    'parameter_duplicated',
+  ],
+  refusal: (visit) =>
+    visit.credential.method === 'signature'
+      ? requestSignatureFault(visit, visit.app?.keys ?? [], visit.now)
+      : undefined,
+});

@@ -1,0 +1,27 @@
+import { writeFileSync } from 'node:fs';
+import { refusals, type Refusal } from './refusals.ts';
+
+/** docs/errors.md, made from refusals.ts; a test holds the file to it. Run this file to write it. */
+export function errorsDocument(): string {
+  const rows = Object.entries<Refusal>(refusals).map(
+    ([code, { status, close, message }]) => `| \`${code}\` | ${status} | ${close ?? '–'} | ${message} |`,
+  );
+  return `# Errors of the relay
+
+Made from \`relay/gate/refusals.ts\` by \`node relay/gate/errors-document.ts\`; do not edit.
+
+An HTTP request that is refused gets the status and \`{"error":{"code":"…","message":"…"}}\`; the message may say more than the table.
+Every response has \`X-Request-Id\`. A WebSocket that is refused, or closed because a rule changed, gets \`pusher:error\` with the close
+code and then the close frame; – marks codes that no socket ever gets. Each refusal counts in \`relay_refusals_total{door,code}\`.
+
+| code | status | close code | message |
+|---|---|---|---|
+${rows.join('\n')}
+
+Close codes from 4000 to 4099 mean do not come back, 4100 to 4199 back off, 4200 to 4299 reconnect at once. A connection that does not
+answer a ping within 30 s is closed with 4201. A client event over the connection's rate gets \`pusher:error\` 4301, a failed
+subscription \`pusher:error\` with code null and \`pusher:subscription_error\` for the channel; both leave the socket open.
+`;
+}
+
+if (import.meta.main) writeFileSync(new URL('../../docs/errors.md', import.meta.url), errorsDocument());

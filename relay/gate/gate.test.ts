@@ -1,0 +1,175 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
+import { appOf, type App, type Token } from '../directory/directory.ts';
+import { firstRefusal, gate } from './gate.ts';
+import { errorsDocument } from './errors-document.ts';
+import { refusals, type RefusalCode } from './refusals.ts';
+import type { HttpVisit, LiveVisit, Visit, WebSocketVisit } from './visit.ts';
+
+const NOW = 1_000_000;
+const minted = mintToken('Live', new Uint8Array(MINT_BYTES).fill(3));
+const app = (changes: Partial<Omit<App, 'keys'>> = {}): App => ({
+  ...appOf(
+    {
+      appId: '101',
+      namespace: 'shop',
+      name: 'checkout',
+      enabled: true,
+      keys: [{ id: 'k1', key: 'appkey', secret: '' }],
+      authentication: { bearer: true, keyAndSecret: true, signature: true },
+      limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10 },
+      channels: { clientEvents: true },
+    },
+    new Map([['k1', 'appsecret']]),
+    1,
+  ),
+  ...changes,
+});
+const token = (changes: Partial<Token> = {}): Token => ({
+  id: 't',
+  appId: '101',
+  namespace: 'shop',
+  name: 'ci',
+  environment: 'Live',
+  expiresAt: null,
+  sha256: minted.sha256,
+  revision: 1,
+  ...changes,
+});
+const http = (changes: Partial<HttpVisit> = {}): HttpVisit => ({
+  door: 'http',
+  serving: 'yes',
+  app: app(),
+  credential: { method: 'bearer', sha256: minted.sha256 },
+  token: token(),
+  method: 'POST',
+  path: '/apps/101/events',
+  parameters: [],
+  duplicatedHeader: false,
+  announcedBytes: 2,
+  body: Buffer.from('{}'),
+  now: NOW,
+  ...changes,
+});
+const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit => ({
+  door: 'websocket',
+  serving: 'yes',
+  app: app(),
+  credential: { method: 'publicKey', key: 'appkey' },
+  protocol: '7',
+  withinQuota: true,
+  ...changes,
+});
+const live = (changes: Partial<LiveVisit> = {}): LiveVisit => ({
+  door: 'live',
+  serving: 'yes',
+  app: app(),
+  credential: { method: 'publicKey', key: 'appkey' },
+  ...changes,
+});
+
+/** Both stages, as a door runs them. */
+const refusal = (visit: Visit): RefusalCode | undefined =>
+  firstRefusal(visit, 'arrival') ?? firstRefusal(visit, 'complete');
+
+const off = { bearer: false, keyAndSecret: false, signature: false };
+const keySecret = (key: string, secret: string): HttpVisit['credential'] => ({ method: 'keyAndSecret', key, secret });
+
+/** In the order of the gate: each row fails its own check and, where it can, all later ones too. */
+const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] = [
+  [undefined, http()],
+  [undefined, http({ credential: keySecret('appkey', 'appsecret'), token: undefined })],
+  [undefined, http({ serving: 'draining' })],
+  ['directory_not_ready', http({ serving: 'not_ready', app: undefined })],
+  ['directory_fenced', http({ serving: 'fenced', app: undefined })],
+  ['header_duplicated', http({ duplicatedHeader: true, app: undefined })],
+  ['app_unknown', http({ app: undefined, credential: { method: 'none' } })],
+  ['app_disabled', http({ app: app({ enabled: false }), credential: { method: 'none' } })],
+  ['authentication_required', http({ credential: { method: 'none' }, app: app({ authentication: off }) })],
+  ['authentication_ambiguous', http({ credential: { method: 'ambiguous' }, app: app({ authentication: off }) })],
+  ['method_disabled', http({ app: app({ authentication: off }), token: undefined })],
+  ['method_disabled', http({ app: app({ authentication: off }), credential: keySecret('x', 'y') })],
+  ['method_disabled', http({ app: app({ authentication: off }), credential: { method: 'signature', key: 'x' } })],
+  ['key_unknown', http({ credential: { method: 'signature', key: 'x' } })],
+  ['token_unknown', http({ token: undefined, announcedBytes: 1e9 })],
+  ['token_expired', http({ token: token({ expiresAt: NOW, appId: '102' }) })],
+  [undefined, http({ token: token({ expiresAt: NOW + 1 }) })],
+  ['token_of_other_app', http({ token: token({ appId: '102' }), announcedBytes: 1e9 })],
+  ['key_or_secret_wrong', http({ credential: keySecret('appkey', 'wrong') })],
+  ['key_or_secret_wrong', http({ credential: keySecret('wrong', 'appsecret') })],
+  // The secret of a key that does not exist is not the empty one.
+  ['key_or_secret_wrong', http({ credential: keySecret('wrong', '') })],
+  ['body_too_large', http({ announcedBytes: 1e9 })],
+  [
+    'signature_version_unsupported',
+    http({ credential: { method: 'signature', key: 'appkey' }, parameters: [['auth_key', 'appkey']] }),
+  ],
+
+  [undefined, webSocket()],
+  ['draining', webSocket({ serving: 'draining' })],
+  ['directory_not_ready', webSocket({ serving: 'not_ready' })],
+  ['protocol_missing', webSocket({ protocol: undefined, app: undefined })],
+  ['protocol_unsupported', webSocket({ protocol: '3' })],
+  ['protocol_unsupported', webSocket({ protocol: '07' })],
+  ['app_unknown', webSocket({ app: undefined })],
+  ['app_disabled', webSocket({ app: app({ enabled: false }) })],
+  ['connection_quota', webSocket({ withinQuota: false })],
+
+  [undefined, live()],
+  [undefined, live({ serving: 'not_ready' })],
+  ['directory_fenced', live({ serving: 'fenced' })],
+  ['app_unknown', live({ app: undefined })],
+  ['app_disabled', live({ app: app({ enabled: false }) })],
+  ['key_unknown', live({ credential: { method: 'publicKey', key: 'gone' } })],
+];
+
+describe('the gate', () => {
+  test.each(rows)('%s', (code, visit) => {
+    expect(refusal(visit)).toBe(code);
+  });
+
+  test('every check has a row, and refuses only with codes that it declares', () => {
+    for (const row of gate) {
+      const seen = rows.map(([, visit]) => row.refusal(visit)).filter((code) => code !== undefined);
+      expect({ check: row.name, rows: seen.length }).not.toEqual({ check: row.name, rows: 0 });
+      for (const code of seen) expect(row.refuses).toContain(code);
+    }
+  });
+
+  test('what needs a complete visit comes last', () => {
+    const stages = gate.map(({ stage }) => stage);
+    expect(stages).toEqual(stages.toSorted());
+  });
+
+  test('a socket can be refused only with a code that has a close code', () => {
+    for (const row of gate) {
+      if (!row.doors.includes('live') && !row.doors.includes('websocket')) continue;
+      for (const code of row.refuses) expect({ code, close: refusals[code].close }).not.toEqual({ code, close: null });
+    }
+  });
+
+  test('whatever is wrong besides, no door opens for a wrong credential', () => {
+    const wrong = fc.constantFrom<HttpVisit['credential']>(
+      { method: 'none' },
+      { method: 'ambiguous' },
+      { method: 'bearer', sha256: undefined },
+      { method: 'bearer', sha256: 'x' },
+      keySecret('appkey', ''),
+      keySecret('', ''),
+      { method: 'signature', key: 'appkey' },
+      { method: 'signature', key: '' },
+    );
+    fc.assert(
+      fc.property(wrong, fc.boolean(), fc.string(), fc.uint8Array(), (credential, draining, path, body) => {
+        const serving = draining ? 'draining' : 'yes';
+        expect(refusal(http({ credential, token: undefined, serving, path, body: Buffer.from(body) }))).toBeDefined();
+      }),
+    );
+  });
+});
+
+test('docs/errors.md lists exactly the codes of refusals.ts (write it with: node relay/gate/errors-document.ts)', () => {
+  expect(readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8')).toBe(errorsDocument());
+});

@@ -1,0 +1,51 @@
+import { appEnabled, appKnown } from './checks/app.ts';
+import { bodySize } from './checks/body-size.ts';
+import { connectionQuota } from './checks/connection-quota.ts';
+import {
+  bearerToken,
+  credentialPresent,
+  keyActive,
+  keyAndSecret,
+  methodAllowed,
+  requestSignature,
+} from './checks/credential.ts';
+import { headerDuplicated } from './checks/header-duplicated.ts';
+import { protocolVersion } from './checks/protocol-version.ts';
+import { serving } from './checks/serving.ts';
+import type { Check, Stage } from './check.ts';
+import type { RefusalCode } from './refusals.ts';
+import type { Visit } from './visit.ts';
+
+/**
+ * The one ordered list that every door goes through. The order is part of the contract: what is refused first hides what would be
+ * refused later, so rules about the relay come before rules about the app, and those before anything that a guesser could learn from.
+ *
+ * A new access rule is: a code in refusals.ts (and docs/errors.md), a file in checks/, a row here, and, if it looks at something new,
+ * a fact in visit.ts. Every door that the row names enforces it then, sockets that are already open included (`live`).
+ */
+export const gate: readonly Check[] = [
+  serving,
+  headerDuplicated,
+  protocolVersion,
+  appKnown,
+  appEnabled,
+  credentialPresent,
+  methodAllowed,
+  keyActive,
+  bearerToken,
+  keyAndSecret,
+  bodySize,
+  // From here on the visit is complete: its body was read, its socket was counted.
+  requestSignature,
+  connectionQuota,
+];
+
+/** The first refusal of a stage, or undefined when every check of it passes. */
+export function firstRefusal(visit: Visit, stage: Stage): RefusalCode | undefined {
+  for (const row of gate) {
+    if (row.stage !== stage) continue;
+    const refusal = row.refusal(visit);
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+}

@@ -1,0 +1,86 @@
+import { CloseCode } from '../protocol/close-codes.ts';
+
+/**
+ * Every refusal that the relay knows: a closed, documented list (docs/errors.md is checked against it). `status` answers an HTTP request,
+ * `close` ends a socket (null: no socket is ever refused for this), `message` says to the caller what to do, and never why in detail
+ * where that would help a guesser. The code is the metric's label.
+ */
+export type Refusal = {
+  readonly status: 400 | 401 | 403 | 404 | 408 | 413 | 431 | 500 | 503;
+  readonly close: CloseCode | null;
+  readonly message: string;
+};
+
+export const refusals = {
+  // the path and the request itself
+  path_unknown: { status: 404, close: CloseCode.pathUnknown, message: 'No such path.' },
+  request_malformed: { status: 400, close: null, message: 'The request is not valid HTTP.' },
+  request_timeout: { status: 408, close: null, message: 'The request did not arrive in time.' },
+  headers_too_large: { status: 431, close: null, message: 'The request headers are too large.' },
+  header_duplicated: { status: 400, close: null, message: 'A security header stands twice.' },
+  parameter_duplicated: { status: 400, close: null, message: 'A query parameter of a signed request stands twice.' },
+  parameter_invalid: { status: 400, close: null, message: 'A query parameter is not valid.' },
+  body_too_large: {
+    status: 413,
+    close: null,
+    message: 'The request body is too large: the data content of this event exceeds the allowed maximum.',
+  },
+  body_invalid: { status: 400, close: null, message: 'The request body is not valid.' },
+  channel_invalid: { status: 400, close: null, message: 'A channel name is not valid.' },
+  channel_not_served: { status: 400, close: null, message: 'This kind of channel is not served by this version.' },
+  event_too_large: { status: 413, close: null, message: 'The data content of this event exceeds the allowed maximum.' },
+  batch_too_large: { status: 400, close: null, message: 'Batch too large (> 10).' },
+  protocol_missing: { status: 400, close: CloseCode.protocolMissing, message: 'No protocol version supplied.' },
+  protocol_unsupported: {
+    status: 400,
+    close: CloseCode.protocolUnsupported,
+    message: 'Unsupported protocol version: 4 to 7 are served.',
+  },
+  // the relay itself
+  directory_not_ready: {
+    status: 503,
+    close: CloseCode.overCapacity,
+    message: 'The relay is not ready yet. Try again.',
+  },
+  directory_fenced: {
+    status: 503,
+    close: CloseCode.overCapacity,
+    message: 'The relay has lost contact with its control plane. Try again.',
+  },
+  draining: { status: 503, close: CloseCode.reconnect, message: 'The relay is shutting down. Connect again.' },
+  internal: { status: 500, close: null, message: 'The relay failed to answer. The request id names it in its log.' },
+  // the app
+  app_unknown: { status: 404, close: CloseCode.appUnknown, message: 'No such app.' },
+  app_disabled: { status: 403, close: CloseCode.appDisabled, message: 'The app is disabled.' },
+  // who calls
+  authentication_required: {
+    status: 401,
+    close: null,
+    message: 'Send a bearer token, X-Relay-Key and X-Relay-Secret, or a Pusher signature.',
+  },
+  authentication_ambiguous: { status: 400, close: null, message: 'Send one kind of credential, not several.' },
+  method_disabled: { status: 401, close: null, message: 'The app does not allow this way to authenticate.' },
+  token_unknown: { status: 401, close: null, message: 'The token is unknown or was revoked.' },
+  token_expired: { status: 401, close: null, message: 'The token has expired.' },
+  token_of_other_app: { status: 403, close: null, message: 'The token belongs to another app.' },
+  key_unknown: { status: 401, close: CloseCode.unauthorized, message: 'The key is unknown or was revoked.' },
+  key_or_secret_wrong: { status: 401, close: null, message: 'The key or the secret is wrong.' },
+  signature_invalid: { status: 401, close: null, message: 'Invalid signature.' },
+  signature_expired: { status: 401, close: null, message: 'The timestamp is more than 600 s off. Check the clock.' },
+  signature_version_unsupported: { status: 401, close: null, message: 'auth_version must be 1.0.' },
+  body_digest_invalid: { status: 401, close: null, message: 'body_md5 does not fit the body.' },
+  // how much
+  connection_quota: {
+    status: 403,
+    close: CloseCode.overConnectionQuota,
+    message: 'The app is over its connection quota.',
+  },
+  slow_consumer: { status: 503, close: CloseCode.overCapacity, message: 'The client reads too slowly.' },
+} as const satisfies Record<string, Refusal>;
+
+export type RefusalCode = keyof typeof refusals;
+
+/** `refusals` without its literal types, for code that looks one up. */
+export function refusalOf(code: RefusalCode): Refusal {
+  return refusals[code];
+}

@@ -1,0 +1,49 @@
+import type { PresentedCredential } from '../auth/presented-credential.ts';
+import type { QueryParameter } from '../auth/request-signature.ts';
+import type { App, Directory, Token } from '../directory/directory.ts';
+
+/**
+ * Everything that the gate's checks may look at, gathered before the first of them runs, so that each check is a pure function of it.
+ * Three doors: an HTTP request, a WebSocket upgrade, and a socket that is already open when a rule changes.
+ */
+export type Door = 'http' | 'websocket' | 'live';
+
+type Common = {
+  readonly serving: 'yes' | 'draining' | 'not_ready' | 'fenced';
+  readonly app: App | undefined;
+  readonly credential: PresentedCredential;
+};
+
+export type HttpVisit = Common & {
+  readonly door: 'http';
+  readonly token: Token | undefined;
+  readonly method: string;
+  /** As sent, without the query. */
+  readonly path: string;
+  readonly parameters: readonly QueryParameter[];
+  readonly duplicatedHeader: boolean;
+  /** Announced by Content-Length; undefined when it is not. */
+  readonly announcedBytes: number | undefined;
+  /** Empty until the body is complete: only checks of stage `complete` may look. */
+  readonly body: Buffer;
+  /** Epoch milliseconds. */
+  readonly now: number;
+};
+
+export type WebSocketVisit = Common & {
+  readonly door: 'websocket';
+  readonly protocol: string | undefined;
+  /** Whether the app may hold this socket too. True until it was counted: only checks of stage `complete` may look. */
+  readonly withinQuota: boolean;
+};
+
+export type LiveVisit = Common & { readonly door: 'live' };
+
+export type Visit = HttpVisit | WebSocketVisit | LiveVisit;
+export type VisitOf<D extends Door> = Extract<Visit, { door: D }>;
+
+export function servingState(directory: Directory, draining: boolean): Common['serving'] {
+  if (draining) return 'draining';
+  if (directory.fenced()) return 'fenced';
+  return directory.ready() ? 'yes' : 'not_ready';
+}

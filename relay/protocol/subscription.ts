@@ -1,0 +1,89 @@
+import { errorMessage, subscriptionError, subscriptionSucceeded } from './server-message.ts';
+
+/**
+ * One channel of one connection. `joining` lasts until the bus has the channel: an event published after the client saw
+ * `subscription_succeeded`, at whichever replica, reaches it.
+ */
+export type SubscriptionState = 'none' | 'joining' | 'subscribed';
+
+/** Why a subscription is refused; `status` as an auth endpoint would have answered. */
+export type SubscriptionRefusal = {
+  readonly type: 'AuthError' | 'InvalidChannel' | 'NotServed';
+  readonly message: string;
+  readonly status: 400 | 401 | 403;
+};
+
+export type SubscriptionEvent =
+  | { readonly type: 'requested' }
+  | { readonly type: 'refused'; readonly refusal: SubscriptionRefusal }
+  /** The bus delivers the channel now (or is away, and local events alone arrive until it is back). */
+  | { readonly type: 'joined' }
+  | { readonly type: 'unsubscribe' }
+  | { readonly type: 'connectionClosed' };
+
+export type SubscriptionEffect =
+  | { readonly do: 'send'; readonly text: string }
+  /** Ask the bus for the channel, then report `joined`. */
+  | { readonly do: 'join' }
+  /** From now on events are delivered to this connection; never before it was told of its success. */
+  | { readonly do: 'attach' }
+  | { readonly do: 'leave' };
+
+export type SubscriptionStep = { readonly state: SubscriptionState; readonly effects: readonly SubscriptionEffect[] };
+
+type EventOf<T extends SubscriptionEvent['type']> = Extract<SubscriptionEvent, { type: T }>;
+type Row = {
+  readonly [T in SubscriptionEvent['type']]: (event: EventOf<T>, channel: string) => SubscriptionStep;
+};
+
+const to = (state: SubscriptionState, ...effects: readonly SubscriptionEffect[]): SubscriptionStep => ({
+  state,
+  effects,
+});
+const send = (text: string): SubscriptionEffect => ({ do: 'send', text });
+
+const refusedIn =
+  (state: SubscriptionState) =>
+  ({ refusal }: EventOf<'refused'>, channel: string): SubscriptionStep =>
+    to(
+      state,
+      send(errorMessage(null, refusal.message)),
+      send(subscriptionError(channel, refusal.type, refusal.message, refusal.status)),
+    );
+const existing =
+  (state: SubscriptionState) =>
+  (_event: unknown, channel: string): SubscriptionStep =>
+    to(state, send(errorMessage(null, `Existing subscription to channel ${channel}`)));
+
+const table: { readonly [S in SubscriptionState]: Row } = {
+  none: {
+    requested: () => to('joining', { do: 'join' }),
+    refused: refusedIn('none'),
+    joined: () => to('none'),
+    unsubscribe: () => to('none'),
+    connectionClosed: () => to('none'),
+  },
+  joining: {
+    requested: existing('joining'),
+    refused: refusedIn('joining'),
+    joined: (_event, channel) => to('subscribed', send(subscriptionSucceeded(channel)), { do: 'attach' }),
+    unsubscribe: () => to('none', { do: 'leave' }),
+    connectionClosed: () => to('none', { do: 'leave' }),
+  },
+  subscribed: {
+    requested: existing('subscribed'),
+    refused: refusedIn('subscribed'),
+    joined: () => to('subscribed'),
+    unsubscribe: () => to('none', { do: 'leave' }),
+    connectionClosed: () => to('none', { do: 'leave' }),
+  },
+};
+
+export function stepSubscription(
+  state: SubscriptionState,
+  event: SubscriptionEvent,
+  channel: string,
+): SubscriptionStep {
+  const handler = table[state][event.type] as (event: SubscriptionEvent, channel: string) => SubscriptionStep;
+  return handler(event, channel);
+}

@@ -1,0 +1,197 @@
+import type { Logger } from 'pino';
+import { PATIENCE_MS, type Bus, type BusListener, type BusMessage, type Reach } from '../bus/bus.ts';
+import { decodeEnvelope, encodeEnvelope } from '../bus/envelope.ts';
+import type { Monotonic } from '../limits/monotonic.ts';
+import { appSlotKey, busChannel } from './app-keys.ts';
+import { Patience, type RedisClient } from './patience.ts';
+
+/**
+ * The bus over Redis, with *sharded* pub/sub (SSUBSCRIBE, Redis ≥ 7) everywhere: on a Cluster a plain PUBLISH is copied to every node,
+ * a sharded one stays in the app's slot, and a single server or a Sentinel group takes the same commands. Pub/sub and not streams: an
+ * event has no meaning for who connects later.
+ */
+export type RedisBusOptions = {
+  readonly publisher: RedisClient;
+  /** Its own connection; of a Cluster one made with `shardedSubscribers: true`. */
+  readonly subscriber: RedisClient;
+  /** Names this process, so that its own messages are dropped. */
+  readonly origin: string;
+  readonly listener: BusListener;
+  readonly log: Logger;
+  readonly now: Monotonic;
+  /** A reload of a page leaves and joins within a moment; that shall not cost two commands. Default 3 s. */
+  readonly lingerMs?: number;
+};
+
+type Interest = {
+  readonly appId: string;
+  readonly channel: string;
+  count: number;
+  /** Set while count is 0 and the subscription lingers. */
+  idleSince: number | undefined;
+  /** What Redis knows: `asked` while SSUBSCRIBE is under way. */
+  state: 'unknown' | 'asked' | 'confirmed';
+  waiting: ((outcome: 'subscribed' | 'degraded') => void)[];
+};
+
+const DEFAULT_LINGER_MS = 3_000;
+const SWEEP_MS = 500;
+const CHANNELS_PER_COMMAND = 500;
+/** The payload crosses to Redis once, however many channels it goes to. ARGV: payload, then the channels. */
+const PUBLISH_TO_MANY = `for i = 2, #ARGV do redis.call('SPUBLISH', ARGV[i], ARGV[1]) end return #ARGV - 1`;
+
+export class RedisBus implements Bus {
+  readonly #options: RedisBusOptions;
+  readonly #patience: Patience;
+  readonly #interests = new Map<string, Interest>();
+  readonly #sweep: NodeJS.Timeout;
+  #flushScheduled = false;
+
+  constructor(options: RedisBusOptions) {
+    this.#options = options;
+    this.#patience = new Patience(options.publisher, PATIENCE_MS, options.now);
+    options.subscriber.on('smessageBuffer', this.#receive);
+    options.subscriber.on('close', this.#forgetConfirmations);
+    options.subscriber.on('ready', this.#scheduleFlush);
+    this.#sweep = setInterval(() => this.#sweepOnce(), SWEEP_MS).unref();
+  }
+
+  async publish(appId: string, channels: readonly string[], message: BusMessage): Promise<Reach> {
+    const bytes = encodeEnvelope(this.#options.origin, message);
+    const names = channels.map((channel) => busChannel(appId, channel));
+    const [first] = names;
+    const answer = await this.#patience.ask((client) =>
+      names.length === 1 && first !== undefined
+        ? client.spublish(first, bytes)
+        : client.call('EVAL', PUBLISH_TO_MANY, 1, appSlotKey(appId), bytes, ...names),
+    );
+    return answer === undefined ? 'local' : 'everywhere';
+  }
+
+  subscribe(appId: string, channel: string): Promise<'subscribed' | 'degraded'> {
+    const name = busChannel(appId, channel);
+    const interest = this.#interests.get(name) ?? this.#newInterest(name, appId, channel);
+    interest.count += 1;
+    interest.idleSince = undefined;
+    if (interest.state === 'confirmed') return Promise.resolve('subscribed');
+    this.#scheduleFlush();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve('degraded'), PATIENCE_MS);
+      interest.waiting.push((outcome) => {
+        clearTimeout(timer);
+        resolve(outcome);
+      });
+    });
+  }
+
+  unsubscribe(appId: string, channel: string): void {
+    const interest = this.#interests.get(busChannel(appId, channel));
+    if (interest === undefined || interest.count === 0) return;
+    interest.count -= 1;
+    if (interest.count === 0) interest.idleSince = this.#options.now();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#sweep);
+    this.#options.subscriber.off('smessageBuffer', this.#receive);
+    this.#options.subscriber.off('close', this.#forgetConfirmations);
+    this.#options.subscriber.off('ready', this.#scheduleFlush);
+    for (const interest of this.#interests.values()) settle(interest, 'degraded');
+    return Promise.resolve();
+  }
+
+  #newInterest(name: string, appId: string, channel: string): Interest {
+    const interest: Interest = { appId, channel, count: 0, idleSince: undefined, state: 'unknown', waiting: [] };
+    this.#interests.set(name, interest);
+    return interest;
+  }
+
+  readonly #receive = (name: Buffer, bytes: Buffer): void => {
+    const interest = this.#interests.get(name.toString());
+    if (interest === undefined || interest.count === 0) return;
+    const envelope = decodeEnvelope(bytes);
+    if (envelope === undefined) {
+      this.#options.log.warn({ appId: interest.appId, bytes: bytes.length }, 'message on the bus refused: no envelope');
+      return;
+    }
+    if (envelope.origin !== this.#options.origin) this.#options.listener(interest.appId, interest.channel, envelope);
+  };
+
+  readonly #forgetConfirmations = (): void => {
+    for (const interest of this.#interests.values()) interest.state = 'unknown';
+  };
+
+  /** At the end of the turn, so that the subscriptions of many sockets go out as one command. */
+  readonly #scheduleFlush = (): void => {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    setImmediate(() => {
+      this.#flushScheduled = false;
+      this.#subscribeToUnconfirmed();
+    });
+  };
+
+  #subscribeToUnconfirmed(): void {
+    const byApp = new Map<string, Map<string, Interest>>();
+    for (const [name, interest] of this.#interests) {
+      if (interest.state !== 'unknown' || interest.count === 0) continue;
+      const names = byApp.get(interest.appId) ?? new Map<string, Interest>();
+      byApp.set(interest.appId, names.set(name, interest));
+    }
+    for (const wanted of byApp.values()) {
+      const all = [...wanted];
+      for (let at = 0; at < all.length; at += CHANNELS_PER_COMMAND) {
+        void this.#subscribeTo(all.slice(at, at + CHANNELS_PER_COMMAND));
+      }
+    }
+  }
+
+  async #subscribeTo(wanted: readonly (readonly [name: string, interest: Interest])[]): Promise<void> {
+    const { subscriber } = this.#options;
+    if (subscriber.status !== 'ready') {
+      for (const [, interest] of wanted) settle(interest, 'degraded');
+      return;
+    }
+    for (const [, interest] of wanted) interest.state = 'asked';
+    try {
+      await subscriber.ssubscribe(...wanted.map(([name]) => name));
+      for (const [name, interest] of wanted) {
+        // `unknown` again: the connection closed in between.
+        if (interest.state === 'asked') interest.state = 'confirmed';
+        if (this.#interests.get(name) !== interest) this.#unsubscribeFrom([name]);
+        settle(interest, 'subscribed');
+      }
+    } catch {
+      // Away: `ready` and the sweep try again; the outage itself is logged once by the connection.
+      for (const [, interest] of wanted) {
+        interest.state = 'unknown';
+        settle(interest, 'degraded');
+      }
+    }
+  }
+
+  #sweepOnce(): void {
+    const { subscriber, now, lingerMs = DEFAULT_LINGER_MS } = this.#options;
+    const over = new Map<string, string[]>();
+    let unconfirmed = false;
+    for (const [name, interest] of this.#interests) {
+      if (interest.idleSince !== undefined && now() - interest.idleSince >= lingerMs) {
+        this.#interests.delete(name);
+        if (interest.state === 'confirmed') over.set(interest.appId, [...(over.get(interest.appId) ?? []), name]);
+      }
+      unconfirmed ||= interest.state === 'unknown' && interest.count > 0;
+    }
+    if (subscriber.status !== 'ready') return;
+    for (const names of over.values()) this.#unsubscribeFrom(names);
+    if (unconfirmed) this.#scheduleFlush();
+  }
+
+  #unsubscribeFrom(names: readonly string[]): void {
+    // Failing is no harm: a subscription ends with its connection, and messages nobody waits for are dropped.
+    this.#options.subscriber.sunsubscribe(...names).catch(() => undefined);
+  }
+}
+
+function settle(interest: Interest, outcome: 'subscribed' | 'degraded'): void {
+  for (const resolve of interest.waiting.splice(0)) resolve(outcome);
+}

@@ -1,0 +1,109 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import type { Bus, BusListener } from './bus/bus.ts';
+import type { Directory } from './directory/directory.ts';
+import type { LocalCounts, Occupancy } from './occupancy/occupancy.ts';
+import { createApp } from './server/app.ts';
+import { ChannelCounts } from './server/channel-counts.ts';
+import { drain } from './server/drain.ts';
+import { FanOut } from './server/fan-out.ts';
+import { Hub } from './server/hub.ts';
+import { createManagementServer } from './server/management.ts';
+import { relayMetrics } from './server/metrics.ts';
+import { Outbox } from './server/outbox.ts';
+import { recheckSockets } from './server/rule-changes.ts';
+import { listen, listenManagement } from './server/server.ts';
+import type { RelaySocket } from './server/socket.ts';
+import { SocketRegistry } from './server/socket-registry.ts';
+import { Upgrade } from './server/upgrade.ts';
+
+/** What differs between a relay of a cluster and one in a single process: Redis behind these, or memory. */
+export type RelayParts = {
+  readonly directory: Directory;
+  readonly bus: (listener: BusListener) => Bus;
+  readonly occupancy: (local: LocalCounts) => Occupancy;
+  readonly metricsRegistry: Registry;
+  readonly log: Logger;
+};
+
+export type RelaySettings = {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** undefined: no management port (standalone). */
+  readonly metricsPort: number | undefined;
+  readonly drainSeconds: number;
+  readonly maxUnsentBytes: number;
+};
+
+export type Relay = AsyncDisposable & {
+  /** Where clients connect. */
+  readonly port: number;
+  readonly metricsPort: number | undefined;
+  readonly ready: () => boolean;
+  /** Not ready from now on; sends every socket away with 4200 over the drain time. Resolves when the last one is gone. */
+  readonly drain: () => Promise<void>;
+};
+
+const LIVENESS_CHECK_MS = 1_000;
+
+/**
+ * Puts a relay together and opens its ports. It constructs no clients (context.ts does) and does not own the directory. Disposing cuts
+ * what is left of sockets, finishes requests and closes bus and counts.
+ */
+export async function createRelay(parts: RelayParts, settings: RelaySettings): Promise<Relay> {
+  const { directory, log } = parts;
+  let draining = false;
+  const ready = (): boolean => directory.ready() && !directory.fenced() && !draining;
+  const now = (): number => performance.now();
+
+  const registry = new SocketRegistry<RelaySocket>();
+  const metrics = relayMetrics(parts.metricsRegistry, { connections: () => registry.size, ready });
+  const outbox = new Outbox(settings.maxUnsentBytes);
+  const fanOut = new FanOut(registry, outbox, metrics);
+  const bus = parts.bus((appId, channel, message) => fanOut.deliver(appId, channel, message));
+  const occupancy = parts.occupancy(registry);
+  const hub = new Hub({ registry, outbox, fanOut, bus, occupancy, directory, metrics, now });
+  const counts = new ChannelCounts(registry, occupancy, metrics);
+  const app = createApp({ directory, wallClock: Date.now, fanOut, bus, counts, metrics, log });
+  const upgrade = new Upgrade({ hub, directory, occupancy, draining: () => draining });
+
+  const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, directory, metrics));
+  const stopFence = directory.onStateChange(() => {
+    if (directory.fenced()) void recheckSockets([...registry.apps()], registry, directory, metrics);
+  });
+  const liveness = setInterval(() => {
+    for (const socket of registry.all()) socket.checkLiveness();
+  }, LIVENESS_CHECK_MS).unref();
+
+  const clients = await listen(app, upgrade, settings.host, settings.port);
+  const management =
+    settings.metricsPort === undefined
+      ? undefined
+      : await listenManagement(createManagementServer(metrics, ready), settings.host, settings.metricsPort);
+  log.info({ port: clients.port, metricsPort: management?.port }, 'relay is listening');
+
+  return {
+    port: clients.port,
+    metricsPort: management?.port,
+    ready,
+    drain: async () => {
+      draining = true;
+      const sockets = registry.all();
+      log.info({ sockets: sockets.length, seconds: settings.drainSeconds }, 'draining');
+      await drain(sockets, settings.drainSeconds * 1000, (ms) => delay(ms));
+    },
+    [Symbol.asyncDispose]: async () => {
+      draining = true;
+      clearInterval(liveness);
+      stopRules();
+      stopFence();
+      await drain(registry.all(), 0, () => Promise.resolve());
+      await clients[Symbol.asyncDispose]();
+      await occupancy[Symbol.asyncDispose]();
+      await bus[Symbol.asyncDispose]();
+      await management?.[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { fastify, type FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Bus } from '../bus/bus.ts';
+import type { Directory } from '../directory/directory.ts';
+import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
+import type { ChannelCounts } from './channel-counts.ts';
+import type { FanOut } from './fan-out.ts';
+import { guardWithGate } from './http-gate.ts';
+import { countRefusal, type RelayMetrics } from './metrics.ts';
+import { Refused, refusalBody, sendRefusal } from './refuse.ts';
+import { channelRoutes } from './routes/channels.ts';
+import { eventRoutes } from './routes/events.ts';
+
+export type AppParts = {
+  readonly directory: Directory;
+  readonly wallClock: () => number;
+  readonly fanOut: FanOut;
+  readonly bus: Bus;
+  readonly counts: ChannelCounts;
+  readonly metrics: RelayMetrics;
+  readonly log: Logger;
+};
+
+/** Slow-loris: a client has this long for its headers and for the whole request, in milliseconds. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Above what load balancers keep idle connections for (60 s), so that it is they who close. */
+const KEEP_ALIVE_MS = 65_000;
+const MAX_HEADER_BYTES = 16 * 1024;
+const PREFIXES = ['/apps/:appId', '/api/v1/apps/:appId'] as const;
+const REQUEST_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** The HTTP API, not yet listening. WebSocket upgrades are attached by server.ts. */
+export function createApp(parts: AppParts): FastifyInstance {
+  const { metrics, log } = parts;
+  const app = fastify({
+    logger: false,
+    http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    routerOptions: { maxParamLength: 512 },
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    genReqId: (request) => {
+      const given = request.headers['x-request-id'];
+      return typeof given === 'string' && REQUEST_ID_PATTERN.test(given) ? given : randomUUID();
+    },
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, metrics),
+    frameworkErrors: (_error, request, reply) => {
+      void reply.header('x-request-id', request.id);
+      sendRefusal(reply, metrics, new Refused('request_malformed'));
+    },
+  });
+
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-request-id', request.id);
+    done();
+  });
+  app.setNotFoundHandler((_request, reply) => sendRefusal(reply, metrics, new Refused('path_unknown')));
+  app.setErrorHandler((error, request, reply) => {
+    if (error instanceof Refused) return sendRefusal(reply, metrics, error);
+    if (isClientError(error)) return sendRefusal(reply, metrics, new Refused('request_malformed'));
+    log.error({ err: error, requestId: request.id }, 'request failed');
+    return sendRefusal(reply, metrics, new Refused('internal'));
+  });
+
+  for (const prefix of PREFIXES) {
+    void app.register(
+      (scope, _options, done) => {
+        guardWithGate(scope, parts);
+        eventRoutes(scope, parts);
+        channelRoutes(scope, parts);
+        done();
+      },
+      { prefix },
+    );
+  }
+  return app;
+}
+
+/** Fastify's own verdicts about a request, such as a content type that does not parse. */
+function isClientError(error: unknown): boolean {
+  const status = typeof error === 'object' && error !== null && 'statusCode' in error ? error.statusCode : undefined;
+  return typeof status === 'number' && status >= 400 && status < 500;
+}
+
+/** What never became a request: malformed HTTP, too large headers, a client that took too long. Answered on the bare connection. */
+function answerClientError(error: { readonly code?: string }, socket: Socket, metrics: RelayMetrics): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const code = clientErrorCode(error.code);
+  countRefusal(metrics, 'http', code);
+  const { status, message } = refusalOf(code);
+  const body = refusalBody(code, message);
+  socket.end(
+    `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+      `X-Request-Id: ${randomUUID()}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
+
+function clientErrorCode(code: string | undefined): RefusalCode {
+  if (code === 'HPE_HEADER_OVERFLOW') return 'headers_too_large';
+  return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'request_timeout' : 'request_malformed';
+}

@@ -1,0 +1,68 @@
+import { collectDefaultMetrics, Counter, Gauge, type Registry } from 'prom-client';
+import type { RefusalCode } from '../gate/refusals.ts';
+import type { Door } from '../gate/visit.ts';
+
+/** The relay's metrics. Labels are few and closed: never an app, a channel or an address. */
+export type RelayMetrics = {
+  readonly registry: Registry;
+  readonly refused: Counter<'door' | 'code'>;
+  readonly published: Counter<'reach'>;
+  readonly delivered: Counter;
+  readonly clientMessages: Counter<'type'>;
+  readonly degraded: Counter<'part'>;
+};
+
+export type MetricSources = {
+  /** Sockets open now. */
+  readonly connections: () => number;
+  /** 1 when the relay would answer /readyz with 200. */
+  readonly ready: () => boolean;
+};
+
+/** @param registry shared with the directory's metrics; one per relay, never prom-client's global one. */
+export function relayMetrics(registry: Registry, sources: MetricSources): RelayMetrics {
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  gauge(registry, 'relay_connections', 'Open WebSocket connections.', sources.connections);
+  gauge(registry, 'relay_ready', '1 while the relay is ready.', () => (sources.ready() ? 1 : 0));
+  return {
+    registry,
+    refused: new Counter({
+      name: 'relay_refusals_total',
+      help: 'Requests and sockets refused by the gate, or closed by it, by code (docs/errors.md).',
+      labelNames: ['door', 'code'],
+      registers,
+    }),
+    published: new Counter({
+      name: 'relay_events_published_total',
+      help: 'Events accepted here; reach="local" means that the bus was away and other replicas may not have got it.',
+      labelNames: ['reach'],
+      registers,
+    }),
+    delivered: new Counter({
+      name: 'relay_events_delivered_total',
+      help: 'Events written to sockets.',
+      registers,
+    }),
+    clientMessages: new Counter({
+      name: 'relay_client_messages_total',
+      help: 'Messages received from WebSocket clients by type.',
+      labelNames: ['type'],
+      registers,
+    }),
+    degraded: new Counter({
+      name: 'relay_degraded_total',
+      help: 'Answers given without Redis: subscriptions that are local for now, counts of this replica alone.',
+      labelNames: ['part'],
+      registers,
+    }),
+  };
+}
+
+export function countRefusal(metrics: RelayMetrics, door: Door, code: RefusalCode): void {
+  metrics.refused.inc({ door, code });
+}
+
+function gauge(registry: Registry, name: string, help: string, read: () => number): void {
+  const metric: Gauge = new Gauge({ name, help, registers: [registry], collect: () => metric.set(read()) });
+}

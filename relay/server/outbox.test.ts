@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import { Outbox, type Consumer } from './outbox.ts';
+
+class TestConsumer implements Consumer {
+  waiting = undefined;
+  readonly written: Buffer[] = [];
+  unsent = 0;
+  dropped = 0;
+  unsentBytes(): number {
+    return this.unsent;
+  }
+  write(bytes: Buffer): void {
+    this.written.push(bytes);
+  }
+  tooSlow(): void {
+    this.dropped += 1;
+  }
+}
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const [a, b, c] = ['a', 'b', 'c'].map((text) => Buffer.from(text)) as [Buffer, Buffer, Buffer];
+
+test('one write per consumer and turn, in order', async () => {
+  const outbox = new Outbox(1_000);
+  const [one, two] = [new TestConsumer(), new TestConsumer()];
+  for (const frame of [a, b, c]) for (const consumer of [one, two]) outbox.push(consumer, frame);
+  expect(one.written).toEqual([]);
+  await turn();
+  expect(one.written.map(String)).toEqual(['abc']);
+  outbox.push(one, a);
+  await turn();
+  expect(one.written.map(String)).toEqual(['abc', 'a']);
+});
+
+test('consumers with the same frames share the very same bytes', async () => {
+  const outbox = new Outbox(1_000);
+  const consumers = Array.from({ length: 3 }, () => new TestConsumer());
+  for (const frame of [a, b]) for (const consumer of consumers) outbox.push(consumer, frame);
+  await turn();
+  expect(new Set(consumers.map(({ written }) => written[0])).size).toBe(1);
+});
+
+test('consumers with different frames get their own', async () => {
+  const outbox = new Outbox(1_000);
+  const [one, two, three] = [new TestConsumer(), new TestConsumer(), new TestConsumer()];
+  outbox.push(one, a);
+  outbox.push(two, b);
+  outbox.push(one, b);
+  outbox.push(three, a);
+  outbox.push(two, c);
+  outbox.push(three, c);
+  outbox.push(one, c);
+  await turn();
+  expect([one, two, three].map(({ written }) => String(written[0]))).toEqual(['abc', 'bc', 'ac']);
+});
+
+test('flushOne writes now, and the turn does not write it again', async () => {
+  const outbox = new Outbox(1_000);
+  const one = new TestConsumer();
+  outbox.push(one, a);
+  outbox.flushOne(one);
+  expect(one.written.map(String)).toEqual(['a']);
+  await turn();
+  expect(one.written).toHaveLength(1);
+});
+
+test('a consumer with too much unsent is dropped and gets nothing', async () => {
+  const outbox = new Outbox(10);
+  const one = new TestConsumer();
+  one.unsent = 10;
+  outbox.push(one, a);
+  await turn();
+  expect([one.dropped, one.written.length]).toEqual([1, 0]);
+});

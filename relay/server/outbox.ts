@@ -1,0 +1,55 @@
+import { Run } from './run.ts';
+
+/** A socket as the outbox sees it. */
+export interface Consumer {
+  /** Frames that wait for the end of this turn; undefined: none. Owned by the outbox. */
+  waiting: Run | undefined;
+  /** Bytes that were written and that the kernel has not taken yet. */
+  unsentBytes(): number;
+  write(bytes: Buffer): void;
+  /** It reads too slowly; what waited for it is dropped. Must end the connection. */
+  tooSlow(): void;
+}
+
+/**
+ * One write per socket per turn of the event loop: what is pushed during a turn goes out together, after the turn's I/O. The kernel's send
+ * path costs more than everything the relay does for an event, so this is where a burst becomes cheap.
+ * A consumer with more than `maxUnsentBytes` unsent is dropped: the relay's memory is bounded by sockets × that.
+ */
+export class Outbox {
+  readonly #maxUnsentBytes: number;
+  #consumers: Consumer[] = [];
+  #empty = Run.empty();
+
+  constructor(maxUnsentBytes: number) {
+    this.#maxUnsentBytes = maxUnsentBytes;
+  }
+
+  push(consumer: Consumer, frame: Buffer): void {
+    if (consumer.waiting === undefined) {
+      if (this.#consumers.length === 0) setImmediate(this.#flush);
+      this.#consumers.push(consumer);
+    }
+    consumer.waiting = (consumer.waiting ?? this.#empty).followedBy(frame);
+  }
+
+  /** Writes what waits for one consumer now: before a close frame, which takes another way out. */
+  flushOne(consumer: Consumer): void {
+    const run = consumer.waiting;
+    consumer.waiting = undefined;
+    if (run !== undefined) this.#write(consumer, run);
+  }
+
+  readonly #flush = (): void => {
+    const consumers = this.#consumers;
+    this.#consumers = [];
+    // A fresh root, or the last event of every turn would stay reachable.
+    this.#empty = Run.empty();
+    for (const consumer of consumers) this.flushOne(consumer);
+  };
+
+  #write(consumer: Consumer, run: Run): void {
+    if (consumer.unsentBytes() + run.bytes > this.#maxUnsentBytes) consumer.tooSlow();
+    else consumer.write(run.joined());
+  }
+}

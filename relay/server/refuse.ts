@@ -1,0 +1,25 @@
+import type { FastifyReply } from 'fastify';
+import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
+import { countRefusal, type RelayMetrics } from './metrics.ts';
+
+/** A refusal on its way out of a route. `message` replaces the table's where there is more to say (which field, which limit). */
+export class Refused extends Error {
+  readonly code: RefusalCode;
+  constructor(code: RefusalCode, message?: string) {
+    super(message ?? refusalOf(code).message);
+    this.name = 'Refused';
+    this.code = code;
+  }
+}
+
+/** Answers with the refusal's status and `{"error":{"code","message"}}`, and counts it. */
+export function sendRefusal(reply: FastifyReply, metrics: RelayMetrics, refused: Refused): FastifyReply {
+  countRefusal(metrics, 'http', refused.code);
+  const { status } = refusalOf(refused.code);
+  if (status === 413) void reply.header('connection', 'close');
+  return reply.code(status).type('application/json').send(refusalBody(refused.code, refused.message));
+}
+
+export function refusalBody(code: RefusalCode, message: string): string {
+  return JSON.stringify({ error: { code, message } });
+}

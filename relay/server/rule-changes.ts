@@ -1,0 +1,42 @@
+import type { Directory } from '../directory/directory.ts';
+import { firstRefusal } from '../gate/gate.ts';
+import type { RefusalCode } from '../gate/refusals.ts';
+import { servingState } from '../gate/visit.ts';
+import { countRefusal, type RelayMetrics } from './metrics.ts';
+import type { RelaySocket } from './socket.ts';
+import type { SocketRegistry } from './socket-registry.ts';
+
+/**
+ * Sends every open socket of the changed apps through the gate again and closes those that it would not let in now. Resolves when these
+ * are gone: the follower reports a revision only then, so `Enforced` means that nobody is left (directory.md, rule 8).
+ */
+export async function recheckSockets(
+  appIds: Iterable<string>,
+  registry: SocketRegistry<RelaySocket>,
+  directory: Directory,
+  metrics: RelayMetrics,
+): Promise<void> {
+  const closing: Promise<void>[] = [];
+  for (const appId of appIds) {
+    for (const socket of registry.ofApp(appId)) {
+      const code = liveRefusal(socket, directory);
+      if (code === undefined) continue;
+      countRefusal(metrics, 'live', code);
+      closing.push(socket.closed());
+      socket.refuse(code);
+    }
+  }
+  await Promise.all(closing);
+}
+
+function liveRefusal(socket: RelaySocket, directory: Directory): RefusalCode | undefined {
+  return firstRefusal(
+    {
+      door: 'live',
+      serving: servingState(directory, false),
+      app: directory.appById(socket.appId),
+      credential: { method: 'publicKey', key: socket.key },
+    },
+    'arrival',
+  );
+}

@@ -1,0 +1,41 @@
+import type { AddressInfo } from 'node:net';
+import type { Server } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import type { Upgrade } from './upgrade.ts';
+
+export type Listening = AsyncDisposable & { readonly host: string; readonly port: number };
+
+/** Opens the port for clients: HTTP and, on the same port, WebSocket upgrades. */
+export async function listen(app: FastifyInstance, upgrade: Upgrade, host: string, port: number): Promise<Listening> {
+  app.server.on('upgrade', upgrade.handle);
+  await app.listen({ host, port });
+  return {
+    host,
+    port: portOf(app.server),
+    [Symbol.asyncDispose]: () => app.close(),
+  };
+}
+
+/** Opens the management port. */
+export async function listenManagement(server: Server, host: string, port: number): Promise<Listening> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen(port, host, resolve);
+  await promise;
+  server.off('error', reject);
+  return {
+    host,
+    port: portOf(server),
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function portOf(server: Server): number {
+  const address: AddressInfo | string | null = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server listens on no TCP port');
+  return address.port;
+}

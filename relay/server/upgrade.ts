@@ -1,0 +1,118 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type WebSocket } from 'ws';
+import type { App, Directory } from '../directory/directory.ts';
+import { firstRefusal } from '../gate/gate.ts';
+import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
+import { servingState, type WebSocketVisit } from '../gate/visit.ts';
+import type { Occupancy } from '../occupancy/occupancy.ts';
+import { CloseCode } from '../protocol/close-codes.ts';
+import { errorMessage } from '../protocol/server-message.ts';
+import { socketId } from '../protocol/socket-id.ts';
+import type { Hub } from './hub.ts';
+import { countRefusal } from './metrics.ts';
+import { RelaySocket } from './socket.ts';
+
+export type UpgradeParts = {
+  readonly hub: Hub;
+  readonly directory: Directory;
+  readonly occupancy: Occupancy;
+  readonly draining: () => boolean;
+};
+
+/** Channel name, auth and channel_data of a subscribe message, with room to spare. */
+const CONTROL_MESSAGE_BYTES = 64 * 1024;
+/** Time that a client has to answer a close frame before its TCP connection is cut. */
+const CLOSE_GRACE_MS = 1_000;
+
+/**
+ * The WebSocket door, `GET /app/{key}`. Refusals are told inside the WebSocket, as `pusher:error` and close code: a browser cannot see the
+ * status of a failed handshake, and the codes are what SDKs act upon.
+ */
+export class Upgrade {
+  readonly #parts: UpgradeParts;
+  /** One per message limit, because `ws` takes the limit from its server. Few: apps share values. */
+  readonly #servers = new Map<number, WebSocketServer>();
+
+  constructor(parts: UpgradeParts) {
+    this.#parts = parts;
+  }
+
+  /** Listener for `upgrade` of an http.Server. Never throws: a malformed handshake is answered by `ws` with 400. */
+  readonly handle = (request: IncomingMessage, stream: Duplex, head: Buffer): void => {
+    // Until `ws` takes over, a reset would otherwise be an unhandled error.
+    stream.on('error', ignore);
+    const target = parseTarget(request.url ?? '');
+    const app = target === undefined ? undefined : this.#parts.directory.appByKey(target.key);
+    this.#serverFor(app).handleUpgrade(request, stream, head, (webSocket) => {
+      stream.off('error', ignore);
+      if (target === undefined) this.#turnAway(webSocket, 'path_unknown');
+      else void this.#arrived(webSocket, stream, app, target);
+    });
+  };
+
+  async #arrived(webSocket: WebSocket, stream: Duplex, app: App | undefined, target: Target): Promise<void> {
+    const { hub, directory, occupancy, draining } = this.#parts;
+    const visit: WebSocketVisit = {
+      door: 'websocket',
+      serving: servingState(directory, draining()),
+      app,
+      credential: { method: 'publicKey', key: target.key },
+      protocol: target.protocol,
+      withinQuota: true,
+    };
+    const refusal = firstRefusal(visit, 'arrival');
+    if (refusal !== undefined || app === undefined) return this.#turnAway(webSocket, refusal ?? 'app_unknown');
+
+    const socket = new RelaySocket(hub, webSocket, stream, socketId(randomBytes(16)), app.appId, target.key);
+    hub.add(socket);
+    const limit = app.limits.connections;
+    if (limit !== null) {
+      const complete = { ...visit, withinQuota: await occupancy.admit(app.appId, limit) };
+      const refusedNow = firstRefusal(complete, 'complete');
+      if (refusedNow !== undefined) {
+        countRefusal(hub.metrics, 'websocket', refusedNow);
+        return socket.refuse(refusedNow);
+      }
+    }
+    socket.admit();
+  }
+
+  #turnAway(webSocket: WebSocket, code: RefusalCode): void {
+    countRefusal(this.#parts.hub.metrics, 'websocket', code);
+    const { close, message } = refusalOf(code);
+    const closeCode = close ?? CloseCode.unauthorized;
+    webSocket.on('error', ignore);
+    webSocket.send(errorMessage(closeCode, message));
+    webSocket.close(closeCode, message);
+  }
+
+  #serverFor(app: App | undefined): WebSocketServer {
+    const maxPayload = CONTROL_MESSAGE_BYTES + 6 * (app?.limits.eventBytes ?? 0);
+    const known = this.#servers.get(maxPayload);
+    if (known !== undefined) return known;
+    // A variable, because @types/ws does not know `closeTimeout` (ws ≥ 8.19) yet.
+    const options = {
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      closeTimeout: CLOSE_GRACE_MS,
+      maxPayload,
+    };
+    const server = new WebSocketServer(options);
+    this.#servers.set(maxPayload, server);
+    return server;
+  }
+}
+
+type Target = { readonly key: string; readonly protocol: string | undefined };
+
+function parseTarget(url: string): Target | undefined {
+  const [path = '', query = ''] = url.split('?', 2);
+  const key = /^\/app\/([^/]+)$/.exec(path)?.[1];
+  if (key === undefined) return undefined;
+  return { key, protocol: new URLSearchParams(query).get('protocol') ?? undefined };
+}
+
+const ignore = (): void => undefined;

@@ -1,0 +1,98 @@
+import { appOf, DirectoryIndex, type Directory, type DirectoryChange, type Token } from '#relay/directory/directory.ts';
+import type { AppEntryBody } from '#crds/directory/entry-body.ts';
+
+export type AppFields = Partial<Omit<AppEntryBody, 'keys' | 'appId'>> & {
+  readonly appId?: string;
+  /** In the clear: this directory has no keyring. */
+  readonly keys?: readonly { readonly id: string; readonly key: string; readonly secret: string }[];
+};
+
+/** A directory filled by hand, for tests of what stands behind it; tests of the whole path use the real follower. */
+export class HandBuiltDirectory implements Directory {
+  readonly #index = new DirectoryIndex();
+  readonly #appliers = new Set<(change: DirectoryChange) => Promise<void>>();
+  readonly #watchers = new Set<() => void>();
+  isReady = true;
+  isFenced = false;
+
+  async setApp(fields: AppFields = {}): Promise<void> {
+    const { keys = [{ id: 'k1', key: 'appkey', secret: 'appsecret' }], ...rest } = fields;
+    const body: AppEntryBody = {
+      appId: '101',
+      namespace: 'shop',
+      name: 'checkout',
+      enabled: true,
+      authentication: { bearer: true, keyAndSecret: true, signature: true },
+      limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10 },
+      channels: { clientEvents: true },
+      ...rest,
+      keys: keys.map((key) => ({ ...key })),
+    };
+    const secrets = new Map(keys.map(({ id, secret }) => [id, secret]));
+    this.#index.setApp(body.appId, appOf(body, secrets, 1));
+    await this.#applied({ appIds: new Set([body.appId]), tokenHashes: new Set() });
+  }
+
+  async removeApp(appId: string): Promise<void> {
+    this.#index.setApp(appId, undefined);
+    await this.#applied({ appIds: new Set([appId]), tokenHashes: new Set() });
+  }
+
+  async setToken(sha256: string, fields: Partial<Token> = {}): Promise<void> {
+    const token: Token = {
+      id: 'token00001',
+      appId: '101',
+      namespace: 'shop',
+      name: 'ci',
+      environment: 'Live',
+      expiresAt: null,
+      ...fields,
+      sha256,
+      revision: 1,
+    };
+    this.#index.setToken(sha256, token);
+    await this.#applied({ appIds: new Set(), tokenHashes: new Set([sha256]) });
+  }
+
+  async removeToken(sha256: string): Promise<void> {
+    this.#index.setToken(sha256, undefined);
+    await this.#applied({ appIds: new Set(), tokenHashes: new Set([sha256]) });
+  }
+
+  setState(state: { readonly ready: boolean; readonly fenced: boolean }): void {
+    this.isReady = state.ready;
+    this.isFenced = state.fenced;
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  appById(appId: string): ReturnType<DirectoryIndex['appById']> {
+    return this.#index.appById(appId);
+  }
+  appByKey(key: string): ReturnType<DirectoryIndex['appByKey']> {
+    return this.#index.appByKey(key);
+  }
+  tokenByHash(sha256: string): ReturnType<DirectoryIndex['tokenByHash']> {
+    return this.#index.tokenByHash(sha256);
+  }
+  ready(): boolean {
+    return this.isReady;
+  }
+  fenced(): boolean {
+    return this.isFenced;
+  }
+  position(): { epoch: number; revision: number } {
+    return { epoch: 1, revision: 1 };
+  }
+  onApplied(listener: (change: DirectoryChange) => Promise<void>): () => void {
+    this.#appliers.add(listener);
+    return () => this.#appliers.delete(listener);
+  }
+  onStateChange(listener: () => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  async #applied(change: DirectoryChange): Promise<void> {
+    for (const applier of this.#appliers) await applier(change);
+  }
+}

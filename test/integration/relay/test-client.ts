@@ -1,0 +1,69 @@
+import { createHmac } from 'node:crypto';
+import { WebSocket } from 'ws';
+import { eventually } from '#test/parts/eventually.ts';
+
+export type Received = { readonly event: string; readonly channel?: string; readonly data: unknown };
+
+/** A bare protocol client: shows every frame and the close code, where an SDK would hide them. */
+export class TestClient implements AsyncDisposable {
+  readonly received: Received[] = [];
+  closeCode: number | undefined;
+  readonly webSocket: WebSocket;
+
+  constructor(url: string) {
+    this.webSocket = new WebSocket(url, { perMessageDeflate: false });
+    this.webSocket.on('message', (data: Buffer) => this.received.push(JSON.parse(data.toString()) as Received));
+    this.webSocket.on('close', (code) => {
+      this.closeCode = code;
+    });
+    this.webSocket.on('error', () => undefined);
+  }
+
+  static async connected(port: number, key = 'appkey'): Promise<TestClient> {
+    const client = new TestClient(`ws://127.0.0.1:${port}/app/${key}?protocol=7&client=test&version=1`);
+    await client.event('pusher:connection_established');
+    return client;
+  }
+
+  get socketId(): string {
+    const established = this.received.find(({ event }) => event === 'pusher:connection_established');
+    return (JSON.parse(String(established?.data)) as { socket_id: string }).socket_id;
+  }
+
+  send(message: unknown): void {
+    this.webSocket.send(typeof message === 'string' ? message : JSON.stringify(message));
+  }
+
+  /** The first frame of that event (and channel), now or later. */
+  event(event: string, channel?: string): Promise<Received> {
+    return eventually(
+      () =>
+        this.received.find((frame) => frame.event === event && (channel === undefined || frame.channel === channel)),
+      { describe: `${event} at a client that has ${JSON.stringify(this.received)}, close code ${this.closeCode}` },
+    );
+  }
+
+  closed(): Promise<number> {
+    return eventually(() => this.closeCode, { describe: 'the close code' });
+  }
+
+  async subscribe(channel: string, secret = 'appsecret', key = 'appkey'): Promise<void> {
+    const auth = channel.startsWith('private-')
+      ? `${key}:${createHmac('sha256', secret).update(`${this.socketId}:${channel}`).digest('hex')}`
+      : undefined;
+    this.send({ event: 'pusher:subscribe', data: { channel, auth } });
+    await this.event('pusher_internal:subscription_succeeded', channel);
+  }
+
+  /** A round trip: whatever was sent before it has been answered by now. */
+  async settled(): Promise<void> {
+    const before = this.received.filter(({ event }) => event === 'pusher:pong').length;
+    this.send({ event: 'pusher:ping', data: {} });
+    await eventually(() => this.received.filter(({ event }) => event === 'pusher:pong').length > before);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.webSocket.terminate();
+    return Promise.resolve();
+  }
+}
