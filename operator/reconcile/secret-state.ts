@@ -24,17 +24,18 @@ export function secretState(secret: StoredSecret | undefined, uid: string, type:
  */
 export function withShape(desired: DesiredSecret): DesiredSecret {
   const { labels, annotations, data } = desired;
-  const shape = JSON.stringify(
-    [labels, annotations]
-      .map((map) => Object.entries(map).sort())
-      .concat([
-        Object.keys(data)
-          .sort()
-          .map((key) => [key, '']),
-      ]),
-  );
+  const shape = JSON.stringify([sorted(labels), sorted(annotations), Object.keys(data).toSorted(compare)]);
   const hash = createHash('sha256').update(shape).digest('hex').slice(0, 16);
   return { ...desired, annotations: { ...annotations, [SHAPE_ANNOTATION]: hash } };
+}
+
+function sorted(map: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(map).toSorted(([a], [b]) => compare(a, b));
+}
+
+/** By code unit: the same on every machine, whatever its locale. */
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Whether an apply would change nothing. Labels, annotations and keys that others put on our Secret are their business. */

@@ -1,0 +1,93 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import { Keyring, Secret } from '#crds/keyring.ts';
+import { commonSettings, parsedBy, port, readSettings, type SettingsResult } from '#crds/settings.ts';
+
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL, such as https://relay.example.com' })
+  .refine((text) => new URL(text).pathname === '/', { error: 'must not have a path: the relay serves from the root' });
+
+const namespaces = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== ''),
+  )
+  .describe('Namespaces to serve, with commas between. Default: all.');
+
+/** Every setting of the operator. */
+const settings = z.object({
+  DATABASE_URL: parsedBy((text) => {
+    if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('must start with postgres:// or postgresql://');
+    return new Secret(text);
+  }).describe('PostgreSQL 14 or newer: postgres://user:password@host:5432/database. The operator creates its tables.'),
+  REDIS_URL: commonSettings.REDIS_URL,
+  REDIS_PREFIX: commonSettings.REDIS_PREFIX,
+  RELAY_PUBLIC_URL: httpUrl.describe('Where clients reach the relay; Secrets name it, e.g. https://relay.example.com'),
+  RELAY_INTERNAL_URL: httpUrl
+    .optional()
+    .describe('The same inside the cluster (credentials.endpoint: Internal). Default: RELAY_PUBLIC_URL.'),
+  ENCRYPTION_KEYS: parsedBy((text) => Keyring.parse(text)).describe(
+    'id:base64,… of 32 bytes each, for what is stored in PostgreSQL; the first encrypts, all decrypt. Only the operator has them.',
+  ),
+  DIRECTORY_KEYS: commonSettings.DIRECTORY_KEYS,
+  INSTALLATION_ID: z
+    .string()
+    .regex(/^[a-z0-9-]{1,63}$/, 'lower-case letters, digits and - only')
+    .default('default')
+    .describe('Part of every identity in the registry. Never change it: a new one finds none of the old credentials.'),
+  WATCH_NAMESPACES: namespaces,
+  KUBECONFIG: z.string().optional().describe('A kubeconfig file. Default: the service account of the pod.'),
+  POD_NAMESPACE: z
+    .string()
+    .default(podNamespace)
+    .describe('Where the Lease is, and the pods of the relay. Default: the namespace of the pod.'),
+  POD_NAME: z
+    .string()
+    .default(() => hostname())
+    .describe('Names this process in the Lease and in events. Default: the host name.'),
+  LEASE_NAME: z.string().default('relay-operator').describe('The Lease by which operators elect their leader.'),
+  CONCURRENCY: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(256)
+    .default(16)
+    .describe('Objects of one kind reconciled at the same time.'),
+  HOST: commonSettings.HOST,
+  METRICS_PORT: port.default(8080).describe('Port for /metrics.'),
+  HEALTH_PORT: port.default(8081).describe('Port for /healthz and /readyz.'),
+  LOG_LEVEL: commonSettings.LOG_LEVEL,
+});
+
+export type OperatorConfig = z.output<typeof settings>;
+
+export function readConfig(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): SettingsResult<OperatorConfig> {
+  const summary = 'The operator: turns RelayApp and RelayToken manifests into registered, enforced credentials.';
+  return readSettings(settings, { summary, args, environment });
+}
+
+/** The configuration of this process. Prints the help, or what is wrong, and ends the process when there is none. */
+export function processConfig(): OperatorConfig {
+  const result = readConfig(process.argv.slice(2), process.env);
+  if (result.kind === 'settings') return result.settings;
+  const stream = result.kind === 'help' ? process.stdout : process.stderr;
+  stream.write(result.text);
+  process.exit(result.kind === 'help' ? 0 : 2);
+}
+
+/** The file that every pod with a service account has. */
+function podNamespace(): string {
+  try {
+    return readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/namespace', 'utf8').trim();
+  } catch {
+    return 'default';
+  }
+}

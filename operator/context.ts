@@ -1,0 +1,162 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { KubeConfig } from '@kubernetes/client-node';
+import type pg from 'pg';
+import { pino, type Logger } from 'pino';
+import { collectDefaultMetrics, Registry as MetricsRegistry } from 'prom-client';
+import { FIELD_MANAGER, GROUP } from '#crds/api-group.ts';
+import { directoryKeys } from '#crds/directory/redis-keys.ts';
+import type { OperatorConfig } from './config.ts';
+import { monotonicClock } from './directory/clock.ts';
+import { EnforcementWatch } from './directory/enforcement-watch.ts';
+import { createPublisherMetrics } from './directory/metrics.ts';
+import { Publisher } from './directory/publisher.ts';
+import { BackendGate } from './engine/backend-gate.ts';
+import { systemClock } from './engine/clock.ts';
+import { EventRecorder } from './engine/events.ts';
+import { LeaderElection, LeaseLostError } from './engine/leader-election.ts';
+import { ControllerMetrics } from './engine/metrics.ts';
+import { KubernetesClient } from './kubernetes/client.ts';
+import { Connection } from './kubernetes/connection.ts';
+import { eventSink } from './kubernetes/event-sink.ts';
+import { KUBERNETES_BACKEND } from './kubernetes/kubernetes-error.ts';
+import { leaseLock } from './kubernetes/lease-lock.ts';
+import { kubernetesPodLook } from './kubernetes/pod-look.ts';
+import { restMetrics } from './kubernetes/rest-metrics.ts';
+import { createKubernetesWorld, type KubernetesWorld } from './kubernetes/world.ts';
+import type { LeaderOptions } from './leader.ts';
+import { POSTGRES } from './postgres/backend-error.ts';
+import { createDirectoryCommit } from './postgres/directory-commit.ts';
+import { createPool } from './postgres/pool.ts';
+import { createRegistry } from './postgres/registry.ts';
+import { createRegistryLog } from './postgres/registry-log.ts';
+import { connectRedis, type RedisConnection } from './redis/connection.ts';
+import { createDirectoryStore } from './redis/directory-store.ts';
+
+/** Everything that an operator process is made of. Constructed once, from the configuration alone. */
+export type OperatorContext = AsyncDisposable & {
+  readonly config: OperatorConfig;
+  readonly log: Logger;
+  readonly metrics: MetricsRegistry;
+  readonly pool: pg.Pool;
+  readonly redis: RedisConnection;
+  readonly client: KubernetesClient;
+  readonly world: KubernetesWorld;
+  readonly election: LeaderElection;
+  readonly gates: readonly BackendGate[];
+  /** What the leader runs with. */
+  readonly leader: LeaderOptions;
+};
+
+export function createContext(config: OperatorConfig): OperatorContext {
+  const log = pino({ level: config.LOG_LEVEL, base: { pod: config.POD_NAME } });
+  const metrics = new MetricsRegistry();
+  collectDefaultMetrics({ register: metrics });
+  const clock = systemClock;
+
+  const pool = createPool({
+    url: config.DATABASE_URL.reveal(),
+    max: config.CONCURRENCY + 4,
+    onConnectionLost: (error) => log.debug({ error: error.message }, 'a PostgreSQL connection was lost'),
+  });
+  const redisUrl = config.REDIS_URL.reveal();
+  const redis = connectRedis({ url: redisUrl, log, name: 'directory' });
+  const subscriber = connectRedis({ url: redisUrl, log, name: 'directory-reports' });
+
+  const connection = new Connection(kubeConfig(config), clock);
+  const client = new KubernetesClient({
+    connection,
+    fieldManager: FIELD_MANAGER,
+    userAgent: 'relay-operator',
+    onResponse: restMetrics(metrics),
+  });
+  const election = new LeaderElection({
+    lock: leaseLock(client, { namespace: config.POD_NAMESPACE, name: config.LEASE_NAME }),
+    // A restarted process must not take its own old lease for held.
+    identity: `${config.POD_NAME}_${randomUUID()}`,
+    clock,
+    random: Math.random,
+    log,
+  });
+  const fenced = client.fenced(() => {
+    if (!election.isLeading()) throw new LeaseLostError('this process no longer leads');
+  });
+  const recorder = new EventRecorder({
+    sink: eventSink(fenced, { controller: `${GROUP}/operator`, instance: config.POD_NAME }),
+    clock,
+    newId: randomUUID,
+    log,
+  });
+  const world = createKubernetesWorld({ client: fenced, namespaces: config.WATCH_NAMESPACES, clock, log, recorder });
+
+  const enforcement = new EnforcementWatch(monotonicClock);
+  const publisher = new Publisher({
+    keyring: config.DIRECTORY_KEYS,
+    registry: createRegistryLog({ pool, keyring: config.DIRECTORY_KEYS, random: randomBytes }),
+    store: createDirectoryStore({ redis, subscriber, keys: directoryKeys(config.REDIS_PREFIX) }),
+    clock: monotonicClock,
+    enforcement,
+    log,
+    podLook: kubernetesPodLook(client, config.POD_NAMESPACE),
+    metrics: createPublisherMetrics(metrics),
+  });
+  const commit = createDirectoryCommit({
+    pool,
+    keyring: config.DIRECTORY_KEYS,
+    term: () => publisher.term(),
+    onCommitted: () => publisher.wake(),
+  });
+  const registry = createRegistry({
+    pool,
+    commit,
+    rings: {
+      installation: config.INSTALLATION_ID,
+      encryption: config.ENCRYPTION_KEYS,
+      directory: config.DIRECTORY_KEYS,
+    },
+    now: () => clock.now(),
+  });
+  const gate = (name: string, probe: (signal: AbortSignal) => Promise<unknown>): BackendGate =>
+    new BackendGate({ name, probe: async (signal) => void (await probe(signal)), clock, random: Math.random, log });
+  const gates = [
+    gate(POSTGRES, () => pool.query('SELECT 1')),
+    gate(KUBERNETES_BACKEND, (signal) => client.version({ signal })),
+  ];
+
+  return {
+    config,
+    log,
+    metrics,
+    pool,
+    redis,
+    client,
+    world,
+    election,
+    gates,
+    leader: {
+      publisher,
+      world,
+      registry,
+      enforcement,
+      endpoints: { public: config.RELAY_PUBLIC_URL, internal: config.RELAY_INTERNAL_URL ?? config.RELAY_PUBLIC_URL },
+      clock,
+      log,
+      metrics: new ControllerMetrics(metrics),
+      gates,
+      concurrency: config.CONCURRENCY,
+    },
+    [Symbol.asyncDispose]: async () => {
+      await recorder[Symbol.asyncDispose]();
+      await connection[Symbol.asyncDispose]();
+      redis.disconnect();
+      subscriber.disconnect();
+      await pool.end();
+    },
+  };
+}
+
+function kubeConfig({ KUBECONFIG }: OperatorConfig): KubeConfig {
+  const config = new KubeConfig();
+  if (KUBECONFIG === undefined) config.loadFromCluster();
+  else config.loadFromFile(KUBECONFIG);
+  return config;
+}

@@ -1,0 +1,10 @@
+import { GROUP, VERSION } from '#crds/api-group.ts';
+import { RELAY_APP, RELAY_TOKEN, type KindDefinition } from '#crds/kinds.ts';
+import type { ResourceType } from './resource-type.ts';
+
+export const RELAY_APPS: ResourceType = resourceOf(RELAY_APP);
+export const RELAY_TOKENS: ResourceType = resourceOf(RELAY_TOKEN);
+
+function resourceOf({ kind, plural }: Pick<KindDefinition, 'kind' | 'plural'>): ResourceType {
+  return { group: GROUP, version: VERSION, plural, kind, namespaced: true };
+}

@@ -1,0 +1,49 @@
+import { FINALIZER } from '#crds/api-group.ts';
+import type { RelayApp } from '#crds/relay-app.ts';
+import type { RelayToken } from '#crds/relay-token.ts';
+import type { Store } from '../engine/store.ts';
+import { keyOf } from '../world/object-ref.ts';
+import type { Objects } from '../world/objects.ts';
+import type { KubernetesClient } from './client.ts';
+import { isNotFound } from './kubernetes-error.ts';
+import type { ResourceType } from './resource-type.ts';
+
+/** The objects of one kind in a cluster: read from the reflector's store, written by server-side apply. */
+export function kubernetesObjects<T extends RelayApp | RelayToken>(
+  client: KubernetesClient,
+  resource: ResourceType,
+  store: Pick<Store<T>, 'get' | 'upsert' | 'remove'>,
+): Objects<T> {
+  /** The object that is meant, in the state that was seen: another answer is a conflict. */
+  const identity = ({ metadata: { namespace, name, uid, resourceVersion } }: T) => ({
+    namespace,
+    name,
+    uid,
+    resourceVersion,
+  });
+
+  return {
+    get: (ref) => store.get(keyOf(ref)),
+
+    addFinalizer: async (object) => {
+      store.upsert(await client.apply<T>(resource, { metadata: { ...identity(object), finalizers: [FINALIZER] } }));
+    },
+
+    removeFinalizer: async (object) => {
+      try {
+        // A field of ours that is left out is given up: whatever finalizers others hold stay.
+        const left = await client.apply<T>(resource, { metadata: identity(object) });
+        if (left.metadata.deletionTimestamp !== undefined && (left.metadata.finalizers ?? []).length === 0)
+          store.remove(left);
+        else store.upsert(left);
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+        store.remove(object);
+      }
+    },
+
+    writeStatus: async (object, status) => {
+      store.upsert(await client.applyStatus<T>(resource, { metadata: identity(object), status }));
+    },
+  };
+}

@@ -1,0 +1,110 @@
+import type { V1Secret } from '@kubernetes/client-node';
+import { API_VERSION, GROUP } from '#crds/api-group.ts';
+import { TransientError } from '../engine/errors.ts';
+import type { EngineObject } from '../engine/object.ts';
+import type { Store } from '../engine/store.ts';
+import { satisfies } from '../reconcile/secret-state.ts';
+import { keyOf, type ObjectRef } from '../world/object-ref.ts';
+import type { DesiredSecret, Owner, Secrets, StoredSecret } from '../world/secrets.ts';
+import type { KubernetesClient } from './client.ts';
+import { KubernetesError } from './kubernetes-error.ts';
+import { SECRETS } from './resource-type.ts';
+
+/** A Secret as the API server sends it. */
+export type KubernetesSecret = EngineObject &
+  Pick<V1Secret, 'data' | 'type'> & { readonly metadata: NonNullable<V1Secret['metadata']> };
+
+/** The Secrets that carry our label, by the UID of the object that owns them. */
+export type SecretStore = Store<KubernetesSecret, 'owner'>;
+
+export function ownerUids(secret: KubernetesSecret): readonly string[] {
+  const owner = ownerOf(secret);
+  return owner === undefined ? [] : [owner.uid];
+}
+
+/** The object of ours that owns it. */
+export function ownerOf(secret: KubernetesSecret): Owner | undefined {
+  for (const { apiVersion, kind, name, uid } of secret.metadata.ownerReferences ?? []) {
+    if (apiVersion.startsWith(`${GROUP}/`) && (kind === 'RelayApp' || kind === 'RelayToken'))
+      return { kind, name, uid };
+  }
+  return undefined;
+}
+
+export function kubernetesSecrets(client: KubernetesClient, store: SecretStore): Secrets {
+  const readLive = async ({ namespace, name }: ObjectRef): Promise<StoredSecret | undefined> => {
+    const secret = await client.get<KubernetesSecret>(SECRETS, { namespace, name });
+    return secret === undefined ? undefined : stored(secret);
+  };
+  return {
+    ownedBy: (uid) => store.byIndex('owner', uid).map(stored),
+
+    read: async (ref) => {
+      const cached = store.get(keyOf(ref));
+      return cached === undefined ? readLive(ref) : stored(cached);
+    },
+
+    readLive,
+
+    apply: async (desired) => {
+      const answer = await applied(client, desired);
+      store.upsert(answer);
+      if (!satisfies(stored(answer), desired)) {
+        throw new TransientError(
+          'FieldHeld',
+          `Secret ${desired.name}: another field manager keeps changing what this operator writes`,
+        );
+      }
+    },
+
+    delete: async ({ namespace, name, uid }) => {
+      await client.delete(SECRETS, { namespace, name }, { uid });
+      const held = store.get(keyOf({ namespace, name }));
+      if (held?.metadata.uid === uid) store.remove(held);
+    },
+  };
+}
+
+async function applied(
+  client: KubernetesClient,
+  { namespace, name, type, labels, annotations, owner, data }: DesiredSecret,
+): Promise<KubernetesSecret> {
+  try {
+    return await client.apply<KubernetesSecret>(SECRETS, {
+      metadata: {
+        namespace,
+        name,
+        labels,
+        annotations,
+        ownerReferences: [{ apiVersion: API_VERSION, ...owner, controller: true, blockOwnerDeletion: true }],
+      },
+      type,
+      data: Object.fromEntries(
+        Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
+      ),
+    });
+  } catch (error) {
+    // `type` is immutable: somebody else's Secret of another type took the name between look and write, and was not touched.
+    if (error instanceof KubernetesError && error.status === 422 && error.message.includes('type')) {
+      throw new TransientError('conflict', `Secret ${name} belongs to somebody else`, { cause: error, quiet: true });
+    }
+    throw error;
+  }
+}
+
+function stored(secret: KubernetesSecret): StoredSecret {
+  const { namespace = '', name, uid, resourceVersion = '', labels = {}, annotations = {} } = secret.metadata;
+  return {
+    namespace,
+    name: name ?? '',
+    uid: uid ?? '',
+    resourceVersion,
+    type: secret.type ?? 'Opaque',
+    labels,
+    annotations,
+    owner: ownerOf(secret),
+    data: Object.fromEntries(
+      Object.entries(secret.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]),
+    ),
+  };
+}
