@@ -28,7 +28,10 @@ const settings = z.object({
     parseRedisUrl(text);
     return new Secret(text);
   }).describe('redis[s]://…, redis[s]+cluster://a,b or redis[s]+sentinel://a,b/master. Redis 7 or newer.'),
-  REDIS_PREFIX: z.string().default('').describe("Prefix of the directory's keys, as the operator has it."),
+  REDIS_PREFIX: z
+    .string()
+    .default('')
+    .describe('Prefix of every key and channel, as the operator has it: keeps installations that share a Redis apart.'),
   DIRECTORY_KEYS: parsedBy((text) => Keyring.parse(text)).describe(
     "id:base64,… as the operator has them: they prove the directory's entries and open the app secrets.",
   ),

@@ -6,6 +6,7 @@ import type { RelayConfig } from './config.ts';
 import { monotonicClock } from './directory/clock.ts';
 import { Follower } from './directory/follower.ts';
 import { createFollowerMetrics } from './directory/metrics.ts';
+import { appKeys } from './redis/app-keys.ts';
 import { RedisBus } from './redis/bus.ts';
 import { connectRedis, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryFeed } from './redis/directory-feed.ts';
@@ -54,6 +55,7 @@ export async function createRelayContext(
   // Of this boot: a replica that comes back must neither hear its own late messages nor inherit the dead one's counts.
   const origin = `${config.RELAY_ID}:${randomBytes(6).toString('hex')}`;
   const commands = connect('bus');
+  const keys = appKeys(config.REDIS_PREFIX);
   const now = (): number => performance.now();
   const relay = await createRelay(
     {
@@ -62,12 +64,13 @@ export async function createRelayContext(
         new RedisBus({
           publisher: commands,
           subscriber: connect('bus-subscriber', { sharded: true }),
+          keys,
           origin,
           listener,
           log,
           now,
         }),
-      occupancy: (local) => new RedisOccupancy({ client: commands, replica: origin, local, now }),
+      occupancy: (local) => new RedisOccupancy({ client: commands, keys, replica: origin, local, now }),
       metricsRegistry,
       log,
     },

@@ -1,11 +1,26 @@
 /**
- * Redis names of one app's bus and counts. Everything of an app carries one hash tag, so that in a Redis Cluster it lives in one slot:
+ * Redis names of the apps' buses and counts. Everything of an app carries one hash tag, so that in a Redis Cluster it lives in one slot:
  * a multi-channel trigger is one message and a count is one script. Apps spread over the shards; one app does not.
- * An app id of an imported app may hold anything; the encoding keeps braces out of the tag.
  */
-const tag = (appId: string): string => `{rly:app:${encodeURIComponent(appId)}}`;
+export type AppKeys = {
+  /** A key that is never written: it names the app's slot to EVAL. */
+  slot(appId: string): string;
+  /** Shard channel of the bus. */
+  bus(appId: string, channel: string): string;
+  /** Sorted set: replicas that hold sockets of the app. */
+  replicas(appId: string): string;
+  /** Before a replica's name: hash of its counts. */
+  occupancyPrefix(appId: string): string;
+};
 
-export const appSlotKey = (appId: string): string => tag(appId);
-export const busChannel = (appId: string, channel: string): string => `${tag(appId)}:bus:${channel}`;
-export const occupancyReplicasKey = (appId: string): string => `${tag(appId)}:replicas`;
-export const occupancyKeyPrefix = (appId: string): string => `${tag(appId)}:occupancy:`;
+/** @param prefix REDIS_PREFIX: keeps installations that share a Redis apart. */
+export function appKeys(prefix = ''): AppKeys {
+  // The id of an imported app may hold anything; the encoding keeps braces out of the tag.
+  const tag = (appId: string): string => `${prefix}{rly:app:${encodeURIComponent(appId)}}`;
+  return {
+    slot: tag,
+    bus: (appId, channel) => `${tag(appId)}:bus:${channel}`,
+    replicas: (appId) => `${tag(appId)}:replicas`,
+    occupancyPrefix: (appId) => `${tag(appId)}:occupancy:`,
+  };
+}

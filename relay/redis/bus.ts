@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { PATIENCE_MS, type Bus, type BusListener, type BusMessage, type Reach } from '../bus/bus.ts';
 import { decodeEnvelope, encodeEnvelope } from '../bus/envelope.ts';
 import type { Monotonic } from '../limits/monotonic.ts';
-import { appSlotKey, busChannel } from './app-keys.ts';
+import type { AppKeys } from './app-keys.ts';
 import { Patience, type RedisClient } from './patience.ts';
 
 /**
@@ -14,6 +14,7 @@ export type RedisBusOptions = {
   readonly publisher: RedisClient;
   /** Its own connection; of a Cluster one made with `shardedSubscribers: true`. */
   readonly subscriber: RedisClient;
+  readonly keys: AppKeys;
   /** Names this process, so that its own messages are dropped. */
   readonly origin: string;
   readonly listener: BusListener;
@@ -58,18 +59,18 @@ export class RedisBus implements Bus {
 
   async publish(appId: string, channels: readonly string[], message: BusMessage): Promise<Reach> {
     const bytes = encodeEnvelope(this.#options.origin, message);
-    const names = channels.map((channel) => busChannel(appId, channel));
+    const names = channels.map((channel) => this.#options.keys.bus(appId, channel));
     const [first] = names;
     const answer = await this.#patience.ask((client) =>
       names.length === 1 && first !== undefined
         ? client.spublish(first, bytes)
-        : client.call('EVAL', PUBLISH_TO_MANY, 1, appSlotKey(appId), bytes, ...names),
+        : client.call('EVAL', PUBLISH_TO_MANY, 1, this.#options.keys.slot(appId), bytes, ...names),
     );
     return answer === undefined ? 'local' : 'everywhere';
   }
 
   subscribe(appId: string, channel: string): Promise<'subscribed' | 'degraded'> {
-    const name = busChannel(appId, channel);
+    const name = this.#options.keys.bus(appId, channel);
     const interest = this.#interests.get(name) ?? this.#newInterest(name, appId, channel);
     interest.count += 1;
     interest.idleSince = undefined;
@@ -85,7 +86,7 @@ export class RedisBus implements Bus {
   }
 
   unsubscribe(appId: string, channel: string): void {
-    const interest = this.#interests.get(busChannel(appId, channel));
+    const interest = this.#interests.get(this.#options.keys.bus(appId, channel));
     if (interest === undefined || interest.count === 0) return;
     interest.count -= 1;
     if (interest.count === 0) interest.idleSince = this.#options.now();

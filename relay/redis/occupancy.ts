@@ -3,12 +3,13 @@ import { PATIENCE_MS } from '../bus/bus.ts';
 import { withinConnectionQuota } from '../limits/connection-quota.ts';
 import type { Monotonic } from '../limits/monotonic.ts';
 import { BEAT_MS, LEASE_MS, type Counted, type LocalCounts, type Occupancy } from '../occupancy/occupancy.ts';
-import { occupancyKeyPrefix, occupancyReplicasKey } from './app-keys.ts';
+import type { AppKeys } from './app-keys.ts';
 import { ADMIT, ALL_ELSEWHERE, LEAVE, ONE_ELSEWHERE, WRITE } from './occupancy-scripts.ts';
 import { Patience, type RedisClient } from './patience.ts';
 
 export type RedisOccupancyOptions = {
   readonly client: RedisClient;
+  readonly keys: AppKeys;
   /** Of this process, not of the machine: a replica that comes back must not take over the counts of the one that died. */
   readonly replica: string;
   readonly local: LocalCounts;
@@ -85,8 +86,8 @@ export class RedisOccupancy implements Occupancy {
         'EVAL',
         script,
         1,
-        occupancyReplicasKey(appId),
-        occupancyKeyPrefix(appId),
+        this.#options.keys.replicas(appId),
+        this.#options.keys.occupancyPrefix(appId),
         this.#options.replica,
         LEASE_MS,
         ...rest,
