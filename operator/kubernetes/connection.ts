@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import { isIP } from 'node:net';
 import tls from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Clock } from '../engine/clock.ts';
 
@@ -13,6 +15,9 @@ export type Access = {
   /** Names and values in turn. */
   readonly headers: readonly string[];
 };
+
+/** A user whose token is in a file, as the library describes a pod's ServiceAccount. */
+const tokenFileUser = z.object({ authProvider: z.object({ config: z.object({ tokenFile: z.string() }) }) });
 
 /** As client-go: a rotated token or certificate is noticed after this time at the latest, or with the first 401. */
 const REFRESH_MS = 60_000;
@@ -75,9 +80,11 @@ export class Connection implements AsyncDisposable {
     const options: https.RequestOptions = {};
     await this.#config.applyToHTTPSOptions(options);
     const headers: string[] = [];
+    const token = await this.#tokenFromFile();
+    if (token !== undefined) headers.push('Authorization', `Bearer ${token}`);
     for (const [name, value] of Object.entries(options.headers ?? {})) {
-      // A token file may end with a newline, which no header may.
-      if (value !== undefined) headers.push(name, String(value).trim());
+      if (value === undefined || (token !== undefined && name.toLowerCase() === 'authorization')) continue;
+      headers.push(name, String(value).trim());
     }
     if (typeof options.auth === 'string') {
       headers.push('Authorization', `Basic ${Buffer.from(options.auth).toString('base64')}`);
@@ -86,6 +93,12 @@ export class Connection implements AsyncDisposable {
     this.#access = { url: this.#url, agent: this.#agent, headers };
     this.#readAt = this.#clock.monotonic();
     return this.#access;
+  }
+
+  /** Read by ourselves, because the library keeps a token for a minute even when the API server has just refused it. */
+  async #tokenFromFile(): Promise<string | undefined> {
+    const user = tokenFileUser.safeParse(this.#config.getCurrentUser());
+    return user.success ? (await readFile(user.data.authProvider.config.tokenFile, 'utf8')).trim() : undefined;
   }
 
   #agentFor(options: https.RequestOptions): http.Agent {
