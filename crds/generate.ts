@@ -20,8 +20,13 @@ for (const definition of KINDS) {
 }
 process.exitCode = stale ? 1 : 0;
 
+/** `{{` in a description would be read by Helm; the replacement prints it. */
+/** `{{` in a description would be read by Helm; the replacement prints it. */
+/** `{{` in a description would be read by Helm; the replacement prints it. */
 function chartTemplate(text: string): string {
-  return text.replace('metadata:\n', 'metadata:\n  annotations:\n    helm.sh/resource-policy: keep\n');
+  const escaped = text.replaceAll('{{', '{{ "{{" }}');
+  const kept = escaped.replace('metadata:\n', 'metadata:\n  annotations:\n    helm.sh/resource-policy: keep\n');
+  return `{{- if .Values.crds.enabled }}\n${kept}{{- end }}\n`;
 }
 
 function put(path: string, text: string): void {

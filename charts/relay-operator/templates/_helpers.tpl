@@ -1,0 +1,142 @@
+{{/* Prefix of the names of all objects. Short enough for the longest suffix (-relay-metrics) within 63 characters. */}}
+{{- define "relay-operator.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 48 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 48 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 48 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "relay-operator.relayName" -}}
+{{ include "relay-operator.fullname" . }}-relay
+{{- end -}}
+
+{{/* ClusterRoles are shared by all namespaces: two releases of one name must not meet. */}}
+{{- define "relay-operator.clusterName" -}}
+{{ include "relay-operator.fullname" . }}:{{ .Release.Namespace }}
+{{- end -}}
+
+{{/* Labels that selectors use; they can never change. Takes (dict "root" $ "component" "relay"). */}}
+{{- define "relay-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{- define "relay-operator.labels" -}}
+{{ include "relay-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/part-of: relay-operator
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "relay-operator.image" -}}
+{{- $image := .image -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ default .root.Chart.AppVersion $image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{- define "relay-operator.internalUrl" -}}
+{{- if .Values.urls.internal -}}
+{{ .Values.urls.internal }}
+{{- else -}}
+http://{{ include "relay-operator.relayName" . }}.{{ .Release.Namespace }}.svc:{{ .Values.relay.service.port }}
+{{- end -}}
+{{- end -}}
+
+{{- define "relay-operator.publicUrl" -}}
+{{ default (include "relay-operator.internalUrl" .) .Values.urls.public }}
+{{- end -}}
+
+{{/* An environment variable from a Secret that exists already. Takes (dict "env" "REDIS_URL" "from" <reference>). */}}
+{{- define "relay-operator.secretEnv" -}}
+- name: {{ .env }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ .from.name }}
+      key: {{ .from.key }}
+{{- end -}}
+
+{{- define "relay-operator.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "relay-operator.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+privileged: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Where the pods of one component run. Takes (dict "root" $ "component" "relay" "values" .Values.relay). */}}
+{{- define "relay-operator.placement" -}}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+topologySpreadConstraints:
+{{- if .values.topologySpreadConstraints }}
+{{- $own := dict "labelSelector" (dict "matchLabels" (include "relay-operator.selectorLabels" (dict "root" .root "component" .component) | fromYaml)) }}
+{{- range .values.topologySpreadConstraints }}
+  - {{- toYaml (merge (dict) . $own) | nindent 4 }}
+{{- end }}
+{{- else }}
+{{- $selector := include "relay-operator.selectorLabels" (dict "root" .root "component" .component) }}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- $selector | nindent 8 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What the operator may do with the objects of the namespaces that it serves. Nothing here is a wildcard. */}}
+{{- define "relay-operator.servedRules" -}}
+- apiGroups: [relay-operator.dev]
+  resources: [relayapps, relaytokens]
+  verbs: [get, list, watch, patch]
+- apiGroups: [relay-operator.dev]
+  resources: [relayapps/status, relaytokens/status]
+  verbs: [patch]
+# Owner references with blockOwnerDeletion on the Secrets (admission plugin OwnerReferencesPermissionEnforcement).
+- apiGroups: [relay-operator.dev]
+  resources: [relayapps/finalizers, relaytokens/finalizers]
+  verbs: [update]
+# List and watch are by the operator's label; RBAC cannot say so.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}

@@ -1,0 +1,277 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { readConfig as readOperatorConfig } from '#operator/config.ts';
+import { readConfig as readRelayConfig } from '#relay/config.ts';
+import {
+  accessObjects,
+  operatorServiceAccount,
+  relayServiceAccount,
+  renderChart,
+  type ChartObject,
+} from '#test/parts/chart.ts';
+import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
+
+const CHART = join(import.meta.dirname, '../../charts/relay-operator');
+const NAMESPACE = 'relay-system';
+
+/** Switches everything on that a default leaves out. */
+const EVERYTHING = {
+  commonLabels: { team: 'platform' },
+  imagePullSecrets: ['registry'],
+  urls: { public: 'https://relay.example.com' },
+  redisPrefix: 'staging:',
+  operator: { ...everythingOfPods(), image: { digest: `sha256:${'0'.repeat(64)}` } },
+  relay: { ...everythingOfPods(), service: { type: 'NodePort', nodePort: 30_601 } },
+};
+
+function everythingOfPods() {
+  return {
+    replicas: 3,
+    serviceAccount: { annotations: { note: 'a' } },
+    metricsService: { annotations: { note: 'b' } },
+    podLabels: { tier: 'messaging' },
+    podAnnotations: { note: 'c' },
+    nodeSelector: { 'kubernetes.io/os': 'linux' },
+    tolerations: [{ key: 'dedicated', operator: 'Exists', effect: 'NoSchedule' }],
+    affinity: { nodeAffinity: {} },
+    priorityClassName: 'system-cluster-critical',
+    topologySpreadConstraints: [
+      { maxSkew: 1, topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'DoNotSchedule' },
+    ],
+    extraEnv: [{ name: 'NODE_EXTRA_CA_CERTS', value: '/certificates/ca.crt' }],
+    extraVolumes: [{ name: 'certificates', configMap: { name: 'authorities' } }],
+    extraVolumeMounts: [{ name: 'certificates', mountPath: '/certificates', readOnly: true }],
+  };
+}
+
+const rules = z.object({
+  rules: z.array(
+    z.object({
+      apiGroups: z.array(z.string()),
+      resources: z.array(z.string()),
+      resourceNames: z.array(z.string()).default([]),
+      verbs: z.array(z.string()),
+    }),
+  ),
+});
+const binding = z.object({ subjects: z.array(z.object({ kind: z.string(), name: z.string() })) });
+const podTemplate = z.object({
+  spec: z.object({
+    template: z.object({
+      spec: z.looseObject({
+        automountServiceAccountToken: z.boolean(),
+        terminationGracePeriodSeconds: z.number(),
+        securityContext: z.unknown(),
+        containers: z.tuple([
+          z.looseObject({
+            name: z.string(),
+            securityContext: z.unknown(),
+            env: z.array(z.looseObject({ name: z.string(), value: z.string().optional() })),
+          }),
+        ]),
+      }),
+    }),
+  }),
+});
+
+describeOnControlPlane('the chart', (cluster) => {
+  const ofKind = (objects: readonly ChartObject[], ...kinds: string[]): ChartObject[] =>
+    objects.filter(({ kind }) => kinds.includes(kind));
+
+  test('passes helm lint', async () => {
+    const { code, stdout } = await cluster.helm(['lint', '--strict', CHART]);
+    expect(stdout).toContain('0 chart(s) failed');
+    expect(code).toBe(0);
+  });
+
+  test.each([
+    ['its defaults', {}],
+    ['everything switched on', EVERYTHING],
+    ['two namespaces only', { watchNamespaces: ['shop', 'billing'] }],
+  ])('is taken by the API server with %s, without a warning', async (_name, values) => {
+    for (const namespace of [NAMESPACE, 'shop', 'billing']) await ensureNamespace(namespace);
+    const objects = await renderChart(cluster, { namespace: NAMESPACE, values });
+    const { code, stderr } = await cluster.kubectl(['apply', '--server-side', '--dry-run=server', '-f', '-'], {
+      input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }),
+    });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  test('installs CRDs that the API server has nothing to say about, and that outlive the release', async () => {
+    const crds = ofKind(await renderChart(cluster, { namespace: NAMESPACE }), 'CustomResourceDefinition');
+    expect(crds.map(({ metadata }) => metadata.name).sort()).toEqual([
+      'relayapps.relay-operator.dev',
+      'relaytokens.relay-operator.dev',
+    ]);
+    for (const { metadata } of crds) expect(metadata).toMatchObject(KEPT);
+    const { code, stderr } = await cluster.kubectl(['apply', '--server-side', '-f', '-'], {
+      input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: crds }),
+    });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const wait = ['wait', '--for=condition=Established', '--timeout=60s'];
+    await cluster.kubectlOk([...wait, ...crds.map(({ metadata }) => `crd/${metadata.name}`)]);
+  });
+
+  test('leaves the CRDs to somebody else if told so', async () => {
+    const objects = await renderChart(cluster, { namespace: NAMESPACE, values: { crds: { enabled: false } } });
+    expect(ofKind(objects, 'CustomResourceDefinition')).toEqual([]);
+    expect(ofKind(objects, 'Deployment')).toHaveLength(2);
+  });
+
+  test.each([
+    ['a misspelt section', { opertor: { replicas: 3 } }, /'opertor' not allowed/],
+    ['a misspelt key', { relay: { replcas: 3 } }, /\/relay.*'replcas' not allowed/],
+    ['a wrong type', { relay: { replicas: 'two' } }, /\/relay\/replicas.*got string, want integer/],
+    ['a URL with a path', { urls: { public: 'https://example.com/relay' } }, /\/urls\/public.*pattern/],
+    ['a secret in place of a reference', { secrets: { databaseUrl: 'postgres://x' } }, /\/secrets\/databaseUrl/],
+  ])('refuses %s and says where it stands', async (_name, values, message) => {
+    await expect(renderChart(cluster, { namespace: NAMESPACE, values })).rejects.toThrow(message);
+  });
+
+  test('gives the operator exactly the rights it needs', async () => {
+    const objects = await renderChart(cluster, { namespace: NAMESPACE });
+    expect(grants(ofKind(objects, 'ClusterRole'))).toEqual([
+      'create,patch events.k8s.io/events',
+      'get,list,watch,create,patch,delete secrets',
+      'get,list,watch,patch relay-operator.dev/relayapps',
+      'get,list,watch,patch relay-operator.dev/relaytokens',
+      'patch relay-operator.dev/relayapps/status',
+      'patch relay-operator.dev/relaytokens/status',
+      'update relay-operator.dev/relayapps/finalizers',
+      'update relay-operator.dev/relaytokens/finalizers',
+    ]);
+    const roles = ofKind(objects, 'Role');
+    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual([NAMESPACE]);
+    expect(grants(roles)).toEqual([
+      'create coordination.k8s.io/leases',
+      'get pods',
+      'get,update coordination.k8s.io/leases/relay-operator',
+    ]);
+    expect(JSON.stringify([...roles, ...ofKind(objects, 'ClusterRole')])).not.toContain('*');
+  });
+
+  test('gives it nothing outside the namespaces that it watches', async () => {
+    const objects = await renderChart(cluster, { namespace: NAMESPACE, values: { watchNamespaces: ['shop'] } });
+    expect(ofKind(objects, 'ClusterRole', 'ClusterRoleBinding')).toEqual([]);
+    expect(
+      ofKind(objects, 'Role')
+        .map(({ metadata }) => metadata.namespace ?? '')
+        .sort(),
+    ).toEqual([NAMESPACE, 'shop']);
+    expect(environment(objects, 'operator')).toMatchObject({ WATCH_NAMESPACES: 'shop' });
+  });
+
+  test('gives the relay no way to the API server', async () => {
+    const objects = await renderChart(cluster, { namespace: NAMESPACE });
+    const relay = relayServiceAccount(objects);
+    expect(relay).not.toBe(operatorServiceAccount(objects));
+    const bound = ofKind(objects, 'RoleBinding', 'ClusterRoleBinding').flatMap(
+      (object) => binding.parse(object).subjects,
+    );
+    expect(new Set(bound.map(({ name }) => name))).toEqual(new Set([operatorServiceAccount(objects)]));
+    expect(ofKind(objects, 'ServiceAccount').find(({ metadata }) => metadata.name === relay)).toMatchObject({
+      automountServiceAccountToken: false,
+    });
+    expect(pod(objects, 'relay').automountServiceAccountToken).toBe(false);
+    expect(JSON.stringify(pod(objects, 'relay'))).not.toMatch(/DATABASE_URL|ENCRYPTION_KEYS/);
+  });
+
+  test('runs both without any privilege, and gives the relay time to drain', async () => {
+    const objects = await renderChart(cluster, { namespace: NAMESPACE, values: { relay: { drainSeconds: 120 } } });
+    for (const name of ['operator', 'relay']) {
+      const { securityContext, containers } = pod(objects, name);
+      expect(securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+      expect(containers[0].securityContext).toEqual({
+        allowPrivilegeEscalation: false,
+        privileged: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      });
+    }
+    expect(pod(objects, 'relay').terminationGracePeriodSeconds).toBeGreaterThan(120);
+    expect(environment(objects, 'relay')).toMatchObject({ RELAY_DRAIN_SECONDS: '120' });
+  });
+
+  test.each([
+    ['operator', readOperatorConfig],
+    ['relay', readRelayConfig],
+  ] as const)('gives the %s settings that it knows and takes, and all that it needs', async (name, readConfig) => {
+    const objects = await renderChart(cluster, {
+      namespace: NAMESPACE,
+      values: { ...EVERYTHING, watchNamespaces: ['shop'] },
+    });
+    const given = { ...environment(objects, name), ...SECRETS };
+    const help = readConfig(['--help'], {});
+    if (help.kind !== 'help') throw new Error('no help');
+    const ours = pod(objects, name).containers[0].env.filter((variable) => variable.name !== 'NODE_EXTRA_CA_CERTS');
+    for (const variable of ours) expect(help.text).toContain(`, ${variable.name}\n`);
+    expect(readConfig([], given)).not.toMatchObject({ kind: 'invalid' });
+  });
+
+  test('is used as rendered: the operator may do its work, the relay nothing', async () => {
+    const objects = await renderChart(cluster, { namespace: 'chart-access', release: 'relay-operator-access' });
+    await ensureNamespace('chart-access');
+    await cluster.apply(accessObjects(objects));
+    const may = async (account: string, ...action: string[]): Promise<string> => {
+      const as = `--as=system:serviceaccount:chart-access:${account}`;
+      return (await cluster.kubectl(['auth', 'can-i', ...action, as])).stdout.trim();
+    };
+    const operator = operatorServiceAccount(objects);
+    const relay = relayServiceAccount(objects);
+    expect(await may(operator, 'watch', 'relayapps.relay-operator.dev', '--all-namespaces')).toBe('yes');
+    expect(
+      await may(operator, 'update', 'leases.coordination.k8s.io/relay-operator-access', '-n', 'chart-access'),
+    ).toBe('yes');
+    expect(await may(operator, 'update', 'leases.coordination.k8s.io/another', '-n', 'chart-access')).toBe('no');
+    expect(await may(operator, 'update', 'leases.coordination.k8s.io', '-n', 'default')).toBe('no');
+    expect(await may(operator, 'create', 'pods', '-n', 'chart-access')).toBe('no');
+    expect(await may(operator, 'delete', 'relayapps.relay-operator.dev', '-n', 'default')).toBe('no');
+    expect(await may(relay, 'get', 'relayapps.relay-operator.dev', '-n', 'default')).toBe('no');
+    expect(await may(relay, 'get', 'secrets', '-n', 'chart-access')).toBe('no');
+  });
+
+  async function ensureNamespace(name: string): Promise<void> {
+    await cluster.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }]);
+  }
+
+  function pod(objects: readonly ChartObject[], container: string) {
+    const pods = ofKind(objects, 'Deployment').map((object) => podTemplate.parse(object).spec.template.spec);
+    const found = pods.find(({ containers }) => containers[0].name === container);
+    if (found === undefined) throw new Error(`no Deployment of ${container}`);
+    return found;
+  }
+
+  function environment(objects: readonly ChartObject[], container: string): Record<string, string | undefined> {
+    return Object.fromEntries(pod(objects, container).containers[0].env.map(({ name, value }) => [name, value]));
+  }
+});
+
+/** What the referenced Secrets hold. */
+const SECRETS = {
+  DATABASE_URL: 'postgres://relay@db/relay',
+  REDIS_URL: 'redis://redis',
+  ENCRYPTION_KEYS: `k1:${Buffer.alloc(32).toString('base64')}`,
+  DIRECTORY_KEYS: `k1:${Buffer.alloc(32).toString('base64')}`,
+  // From the downward API.
+  RELAY_ID: 'relay-0',
+  POD_UID: '00000000-0000-0000-0000-000000000000',
+  POD_NAME: 'operator-0',
+  POD_NAMESPACE: 'relay-system',
+};
+
+const KEPT = { annotations: { 'helm.sh/resource-policy': 'keep' } };
+
+/** `verbs group/resource[/name]`, a line each. */
+function grants(roles: readonly ChartObject[]): string[] {
+  return roles
+    .flatMap((role) => rules.parse(role).rules)
+    .flatMap(({ apiGroups, resources, resourceNames, verbs }) =>
+      apiGroups.flatMap((group) =>
+        resources.map((resource) =>
+          [`${verbs.join(',')} ${group}`, resource, ...resourceNames].join('/').replace(' /', ' '),
+        ),
+      ),
+    )
+    .sort();
+}
