@@ -4,7 +4,7 @@ import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import type { Relay } from '#relay/relay.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { MemoryWorld } from './memory-relay.ts';
-import { PusherClient } from './pusher-js.ts';
+import { PusherClient } from '#test/parts/pusher-js.ts';
 import { TestClient } from './test-client.ts';
 
 let world: MemoryWorld;
