@@ -39,7 +39,7 @@ export async function observeApp(sources: AppSources, ref: ObjectRef): Promise<A
     row,
     retired,
     secret: secretState(secret, uid, APP_SECRET_TYPE),
-    strays: sources.secrets.ownedBy(uid).filter((owned) => owned.name !== spec.secretName),
+    strays: sources.secrets.ownedBy(uid).filter((owned) => deleting || owned.name !== spec.secretName),
     endpoints: sources.endpoints,
     enforced: row === undefined ? undefined : enforcedOf(sources, object, row, now),
   };

@@ -70,6 +70,9 @@ function planRemoval(snapshot: AppSnapshot): AppPlan {
     const { deletionPolicy } = defaultedApp(object.metadata.name, object.spec);
     return step({ do: 'RetireApp', appId: row.appId, policy: deletionPolicy });
   }
+  // Not left to the garbage collector: whoever applies the same name again finds the way clear.
+  const [owned] = snapshot.strays;
+  if (owned !== undefined) return step({ do: 'DeleteSecret', secret: owned });
   const progress = removalProgress(snapshot.enforced, row.changedAt, snapshot.now);
   switch (progress.kind) {
     case 'wait':

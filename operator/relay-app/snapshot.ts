@@ -16,7 +16,7 @@ export type AppSnapshot = {
   /** What a new object would take back; looked up only while there is no active row. */
   readonly retired: AppRow | undefined;
   readonly secret: SecretState;
-  /** Ours, under a name that is no longer wanted. */
+  /** Ours, under a name that is no longer wanted; all of ours while the object is being deleted. */
   readonly strays: readonly StoredSecret[];
   readonly endpoints: Endpoints;
   /** Of the row's revision; absent without a row. */

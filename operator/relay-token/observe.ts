@@ -41,7 +41,7 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
     app,
     rows,
     secret: secretState(secret, uid, TOKEN_SECRET_TYPE),
-    strays: sources.secrets.ownedBy(uid).filter((owned) => owned.name !== spec.secretName),
+    strays: sources.secrets.ownedBy(uid).filter((owned) => deleting || owned.name !== spec.secretName),
     relayUrl: sources.relayUrl,
     enforced: enforcedOf(sources, object, rows, now),
   };

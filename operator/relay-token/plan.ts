@@ -97,6 +97,9 @@ function planRevoked(snapshot: TokenSnapshot): TokenPlan {
 function planRemoval(snapshot: TokenSnapshot): TokenPlan {
   const hashes = live(snapshot.rows).map((row) => row.sha256);
   if (hashes.length > 0) return step({ do: 'RevokeTokens', hashes, reason: 'deleted' });
+  // Not left to the garbage collector: whoever applies the same name again finds the way clear.
+  const [owned] = snapshot.strays;
+  if (owned !== undefined) return step({ do: 'DeleteSecret', secret: owned });
   const last = newest(snapshot.rows);
   if (last === undefined) return step({ do: 'RemoveFinalizer' });
   const progress = removalProgress(snapshot.enforced, last.changedAt, snapshot.now);

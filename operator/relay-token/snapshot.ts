@@ -18,7 +18,7 @@ export type TokenSnapshot = {
   readonly app: AppOfToken;
   readonly rows: readonly TokenRow[];
   readonly secret: SecretState;
-  /** Ours, under a name that is no longer wanted. */
+  /** Ours, under a name that is no longer wanted; all of ours while the object is being deleted. */
   readonly strays: readonly StoredSecret[];
   /** What RELAY_URL says. */
   readonly relayUrl: string;

@@ -1,0 +1,157 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { eventually } from './eventually.ts';
+import { freePorts } from './free-port.ts';
+import { createDatabase } from './postgres-database.ts';
+import { startProcess, type RunningProcess } from './process.ts';
+import { startRedis, type RedisServer } from './redis.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+export type OperatorProcess = {
+  readonly process: RunningProcess;
+  readonly healthUrl: string;
+  readonly metricsUrl: string;
+};
+export type RelayProcess = {
+  readonly process: RunningProcess;
+  readonly url: string;
+  readonly port: number;
+  readonly managementUrl: string;
+  readonly id: string;
+};
+
+export type Installation = AsyncDisposable & {
+  readonly databaseUrl: string;
+  readonly redis: RedisServer;
+  /** Where Secrets say that the relay is: the first relay. */
+  readonly publicUrl: string;
+  readonly operators: OperatorProcess[];
+  readonly relays: RelayProcess[];
+  startOperator(name: string): Promise<OperatorProcess>;
+  startRelay(id: string): Promise<RelayProcess>;
+};
+
+export type InstallationOptions = {
+  /** Of the ServiceAccount that the operator runs as. */
+  readonly kubeconfig: string;
+  /** Of the Lease. */
+  readonly namespace: string;
+  readonly watchNamespaces?: readonly string[];
+  readonly operators?: number;
+  readonly relays?: number;
+  /** Redis users as docs/redis.md has them. */
+  readonly acl?: readonly string[];
+  readonly operatorPassword?: string;
+  readonly relayPassword?: string;
+};
+
+/** The product as it is deployed: operator and relay processes over a database and a Redis of their own. All end with it. */
+export async function startInstallation(options: InstallationOptions): Promise<Installation> {
+  const { kubeconfig, namespace, watchNamespaces = [], operators = 2, relays = 2, acl = [] } = options;
+  const stack = new AsyncDisposableStack();
+  try {
+    const database = stack.use(await createDatabase());
+    const redis = stack.use(await startRedis({ acl: [...acl] }));
+    const ports = await freePorts(relays);
+    const publicUrl = `http://127.0.0.1:${ports[0] ?? 0}`;
+    const keys = (id: string): string => `${id}:${randomBytes(32).toString('base64')}`;
+    const directoryKeys = keys('d1');
+    const redisUrl = (user: string, password: string | undefined): string =>
+      password === undefined ? redis.url : `redis://${user}:${password}@127.0.0.1:${redis.port}`;
+    const encryptionKeys = keys('e1');
+
+    const installation: Installation = {
+      databaseUrl: database.url,
+      redis,
+      publicUrl,
+      operators: [],
+      relays: [],
+      startOperator: async (name) => {
+        const [metricsPort = 0, healthPort = 0] = await freePorts(2);
+        const process = await startProcess({
+          command: join(ROOT, 'node_modules/.bin/node'),
+          args: ['operator/main.ts'],
+          cwd: ROOT,
+          env: {
+            DATABASE_URL: database.url,
+            REDIS_URL: redisUrl('relay-operator', options.operatorPassword),
+            RELAY_PUBLIC_URL: publicUrl,
+            ENCRYPTION_KEYS: encryptionKeys,
+            DIRECTORY_KEYS: directoryKeys,
+            KUBECONFIG: kubeconfig,
+            POD_NAMESPACE: namespace,
+            POD_NAME: name,
+            WATCH_NAMESPACES: watchNamespaces.join(','),
+            HOST: '127.0.0.1',
+            METRICS_PORT: String(metricsPort),
+            HEALTH_PORT: String(healthPort),
+            LOG_LEVEL: 'debug',
+          },
+        });
+        stack.use(process);
+        const operator = {
+          process,
+          healthUrl: `http://127.0.0.1:${healthPort}`,
+          metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
+        };
+        installation.operators.push(operator);
+        return operator;
+      },
+      startRelay: async (id) => {
+        const port = ports.shift() ?? (await freePorts(1))[0] ?? 0;
+        const [metricsPort = 0] = await freePorts(1);
+        const process = await startProcess({
+          command: join(ROOT, 'node_modules/.bin/node'),
+          args: ['relay/main.ts'],
+          cwd: ROOT,
+          env: {
+            REDIS_URL: redisUrl('relay', options.relayPassword),
+            DIRECTORY_KEYS: directoryKeys,
+            RELAY_ID: id,
+            HOST: '127.0.0.1',
+            PORT: String(port),
+            METRICS_PORT: String(metricsPort),
+            RELAY_DRAIN_SECONDS: '1',
+            LOG_LEVEL: 'debug',
+          },
+        });
+        stack.use(process);
+        const relay = {
+          process,
+          id,
+          port,
+          url: `http://127.0.0.1:${port}`,
+          managementUrl: `http://127.0.0.1:${metricsPort}`,
+        };
+        installation.relays.push(relay);
+        return relay;
+      },
+      [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    };
+    for (let index = 0; index < relays; index += 1) await installation.startRelay(`relay-${index}`);
+    for (let index = 0; index < operators; index += 1) await installation.startOperator(`operator-${index}`);
+    await Promise.all(installation.operators.map(({ process, healthUrl }) => readyAt(`${healthUrl}/readyz`, process)));
+    await Promise.all(
+      installation.relays.map(({ process, managementUrl }) => readyAt(`${managementUrl}/readyz`, process)),
+    );
+    return installation;
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+/** Resolves when the probe answers 200; says what the process printed when it does not. */
+export async function readyAt(url: string, process: RunningProcess): Promise<void> {
+  await eventually(
+    async () => {
+      if (process.ended) throw new Error(`the process ended:\n${process.output()}`);
+      const response = await fetch(url);
+      if (!response.ok)
+        throw new Error(`${url}: ${response.status} ${await response.text()}\n${process.output().slice(-2000)}`);
+      return true;
+    },
+    { timeout: 60_000, describe: url },
+  );
+}
