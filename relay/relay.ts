@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Bus, BusListener } from './bus/bus.ts';
 import type { Directory } from './directory/directory.ts';
@@ -25,6 +26,8 @@ export type RelayParts = {
   readonly occupancy: (local: LocalCounts) => Occupancy;
   readonly metricsRegistry: Registry;
   readonly log: Logger;
+  /** Adds routes beside the API; standalone's page. */
+  readonly routes?: (app: FastifyInstance) => void;
 };
 
 export type RelaySettings = {
@@ -67,6 +70,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const hub = new Hub({ registry, outbox, fanOut, bus, occupancy, directory, metrics, now });
   const counts = new ChannelCounts(registry, occupancy, metrics);
   const app = createApp({ directory, wallClock: Date.now, fanOut, bus, counts, metrics, log });
+  parts.routes?.(app);
   const upgrade = new Upgrade({ hub, directory, occupancy, draining: () => draining });
 
   const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, directory, metrics));

@@ -1,0 +1,56 @@
+import { FINALIZER } from '#crds/api-group.ts';
+import type { RelayApp } from '#crds/relay-app.ts';
+import type { RelayToken } from '#crds/relay-token.ts';
+import type { ObjectRef } from '#operator/world/object-ref.ts';
+import type { Objects } from '#operator/world/objects.ts';
+import type { ObjectStore } from './object-store.ts';
+
+export type FolderObjectsEvents<T> = {
+  readonly written: (object: T) => void;
+  readonly gone: (object: T) => void;
+  readonly status: (object: T, former: T) => void;
+};
+
+/** The reconcilers' side of one kind. Each write is on disk and visible when its promise resolves. */
+export class FolderObjects<T extends RelayApp | RelayToken> implements Objects<T> {
+  readonly #store: ObjectStore<T>;
+  readonly #events: FolderObjectsEvents<T>;
+
+  constructor(store: ObjectStore<T>, events: FolderObjectsEvents<T>) {
+    this.#store = store;
+    this.#events = events;
+  }
+
+  get(ref: ObjectRef): T | undefined {
+    return this.#store.get(ref);
+  }
+
+  async addFinalizer(object: T): Promise<void> {
+    const written = this.#store.update(object, (current) => withFinalizers(current, [...others(current), FINALIZER]));
+    this.#events.written(written);
+  }
+
+  async removeFinalizer(object: T): Promise<void> {
+    const left = others(object);
+    if (object.metadata.deletionTimestamp !== undefined && left.length === 0) {
+      this.#store.remove(object);
+      this.#events.gone(object);
+      return;
+    }
+    this.#events.written(this.#store.update(object, (current) => withFinalizers(current, left)));
+  }
+
+  async writeStatus(object: T, status: NonNullable<T['status']>): Promise<void> {
+    const written = this.#store.update(object, (current) => ({ ...current, status }));
+    this.#events.status(written, object);
+    this.#events.written(written);
+  }
+}
+
+function others(object: RelayApp | RelayToken): string[] {
+  return (object.metadata.finalizers ?? []).filter((finalizer) => finalizer !== FINALIZER);
+}
+
+function withFinalizers<T extends RelayApp | RelayToken>(object: T, finalizers: readonly string[]): T {
+  return { ...object, metadata: { ...object.metadata, finalizers } };
+}

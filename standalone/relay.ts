@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { Registry as MetricsRegistry } from 'prom-client';
+import { MemoryBus, MemoryWire } from '#relay/bus/memory.ts';
+import { monotonicClock } from '#relay/directory/clock.ts';
+import type { DirectoryFeed } from '#relay/directory/feed.ts';
+import { Follower } from '#relay/directory/follower.ts';
+import { MemoryOccupancy, MemoryOccupancyStore } from '#relay/occupancy/memory.ts';
+import { createRelay, type Relay } from '#relay/relay.ts';
+import type { Keys } from './keys.ts';
+
+export type StandaloneRelayParts = {
+  readonly keys: Keys;
+  readonly feed: DirectoryFeed;
+  readonly host: string;
+  readonly port: number;
+  readonly routes: (app: FastifyInstance) => void;
+  readonly log: Logger;
+};
+
+const ID = 'standalone';
+/** Ctrl-C shall not take long; clients come back by themselves. */
+const DRAIN_SECONDS = 0.5;
+const MAX_UNSENT_BYTES = 1_048_576;
+
+/** The relay of one process: nothing to share with other replicas, so bus and counts are memory. */
+export async function startRelay(
+  { keys, feed, host, port, routes, log }: StandaloneRelayParts,
+  signal: AbortSignal,
+): Promise<{ relay: Relay; follower: Follower; followed: Promise<void> }> {
+  const follower = new Follower({
+    keyring: keys.directory,
+    feed,
+    clock: monotonicClock,
+    log,
+    id: ID,
+    podUid: null,
+    nextNonce: () => randomUUID(),
+  });
+  const followed = follower.run(signal);
+  const relay = await createRelay(
+    {
+      directory: follower,
+      bus: (listener) => new MemoryBus(new MemoryWire(), ID, listener),
+      occupancy: (local) => new MemoryOccupancy(new MemoryOccupancyStore(), local),
+      metricsRegistry: new MetricsRegistry(),
+      log,
+      routes,
+    },
+    { host, port, metricsPort: undefined, drainSeconds: DRAIN_SECONDS, maxUnsentBytes: MAX_UNSENT_BYTES },
+  );
+  return { relay, follower, followed };
+}
