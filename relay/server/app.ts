@@ -37,7 +37,12 @@ export function createApp(parts: AppParts): FastifyInstance {
   const { metrics, log } = parts;
   const app = fastify({
     logger: false,
-    http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
+    http: {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      // Others, such as curl's offer of h2c, are served as plain requests (RFC 9110, 7.8: a server may ignore Upgrade).
+      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
+    },
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     routerOptions: { maxParamLength: 512 },

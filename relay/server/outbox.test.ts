@@ -66,8 +66,16 @@ test('flushOne writes now, and the turn does not write it again', async () => {
 test('a consumer with too much unsent is dropped and gets nothing', async () => {
   const outbox = new Outbox(10);
   const one = new TestConsumer();
-  one.unsent = 10;
+  one.unsent = 11;
   outbox.push(one, a);
   await turn();
   expect([one.dropped, one.written.length]).toEqual([1, 0]);
+});
+
+test('a burst above the limit is written to a consumer that has nothing unsent', async () => {
+  const outbox = new Outbox(10);
+  const one = new TestConsumer();
+  outbox.push(one, Buffer.alloc(100));
+  await turn();
+  expect([one.dropped, one.written.length]).toEqual([0, 1]);
 });

@@ -14,7 +14,8 @@ export interface Consumer {
 /**
  * One write per socket per turn of the event loop: what is pushed during a turn goes out together, after the turn's I/O. The kernel's send
  * path costs more than everything the relay does for an event, so this is where a burst becomes cheap.
- * A consumer with more than `maxUnsentBytes` unsent is dropped: the relay's memory is bounded by sockets × that.
+ * A consumer that still has more than `maxUnsentBytes` unsent when the next write comes is dropped. What is new does not count: a burst
+ * larger than the limit is no fault of the client. So memory is bounded by sockets × (limit + the events of one turn, which they share).
  */
 export class Outbox {
   readonly #maxUnsentBytes: number;
@@ -49,7 +50,7 @@ export class Outbox {
   };
 
   #write(consumer: Consumer, run: Run): void {
-    if (consumer.unsentBytes() + run.bytes > this.#maxUnsentBytes) consumer.tooSlow();
+    if (consumer.unsentBytes() > this.#maxUnsentBytes) consumer.tooSlow();
     else consumer.write(run.joined());
   }
 }

@@ -1,0 +1,283 @@
+import { connect, type Socket } from 'node:net';
+import { createHash, randomBytes } from 'node:crypto';
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
+import type { Relay } from '#relay/relay.ts';
+import { eventually } from '#test/parts/eventually.ts';
+import { MemoryWorld } from './memory-relay.ts';
+import { TestClient } from './test-client.ts';
+
+const world = new MemoryWorld();
+const token = mintToken('Live', randomBytes(MINT_BYTES));
+const authorization = `Authorization: Bearer ${token.token}\r\n`;
+let relay: Relay;
+const MAX_UNSENT = 1024 * 1024;
+
+beforeAll(async () => {
+  relay = await world.relay({ maxUnsentBytes: MAX_UNSENT });
+});
+afterAll(() => relay[Symbol.asyncDispose]());
+beforeEach(async () => {
+  await world.directory.setApp();
+  await world.directory.setToken(token.sha256);
+});
+
+/** Whatever came before: the next client is served. */
+async function nextClientIsServed(): Promise<void> {
+  await using client = await TestClient.connected(relay.port);
+  await client.subscribe('orders');
+  const response = await fetch(`http://127.0.0.1:${relay.port}/apps/101/events`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token.token}` },
+    body: JSON.stringify({ name: 'served', channel: 'orders', data: '' }),
+  });
+  expect(response.status).toBe(200);
+  await client.event('served');
+}
+
+/** Sends bytes on a bare connection and collects the answer until the relay closes or `until` is in it. */
+async function raw(bytes: string | Buffer, until?: string): Promise<string> {
+  const socket = connect(relay.port, '127.0.0.1');
+  const chunks: Buffer[] = [];
+  let over = false;
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  socket.on('close', () => {
+    over = true;
+  });
+  socket.on('error', () => undefined);
+  socket.write(bytes);
+  await eventually(() => over || (until !== undefined && Buffer.concat(chunks).includes(until)));
+  socket.destroy();
+  return Buffer.concat(chunks).toString('latin1');
+}
+
+const head = (method: string, path: string, more = ''): string =>
+  `${method} ${path} HTTP/1.1\r\nHost: x\r\n${more}Connection: close\r\n\r\n`;
+
+describe('malformed HTTP', () => {
+  test.each([
+    ['not HTTP', 'hello\r\n\r\n', 400, 'request_malformed'],
+    [
+      'TLS on the plain port',
+      Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]).toString('latin1') + '\r\n\r\n',
+      400,
+      'request_malformed',
+    ],
+    [
+      '1 MB of headers',
+      head('GET', '/apps/101/channels', `X-Big: ${'a'.repeat(1_000_000)}\r\n`),
+      431,
+      'headers_too_large',
+    ],
+    ['a path of 1 MB', head('GET', `/${'a'.repeat(1_000_000)}`), 431, 'headers_too_large'],
+    ['a path that does not decode', head('GET', '/apps/%zz/channels', authorization), 400, 'request_malformed'],
+    ['an unknown path', head('GET', '/nothing'), 404, 'path_unknown'],
+    ['a double slash', head('GET', '//apps/101/channels', authorization), 404, 'path_unknown'],
+    ['dots', head('GET', '/apps/101/x/../channels', authorization), 404, 'path_unknown'],
+    ['another method', head('DELETE', '/apps/101/channels', authorization), 404, 'path_unknown'],
+    ['an encoded slash in a channel', head('GET', '/apps/101/channels/a%2fb', authorization), 400, 'channel_invalid'],
+    [
+      'two Authorization headers',
+      head('GET', '/apps/101/channels', authorization + authorization),
+      400,
+      'header_duplicated',
+    ],
+    [
+      'the same in capitals',
+      head('GET', '/apps/101/channels', authorization + authorization.toUpperCase()),
+      400,
+      'header_duplicated',
+    ],
+    [
+      'both length and chunks',
+      head('POST', '/apps/101/events', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n'),
+      400,
+      'request_malformed',
+    ],
+    [
+      'an announced body of 1 TB',
+      head('POST', '/apps/101/events', `${authorization}Content-Length: 1000000000000\r\n`),
+      413,
+      'body_too_large',
+    ],
+    [
+      'no credential, a large body',
+      head('POST', '/apps/101/events', 'Content-Length: 1000000000000\r\n'),
+      401,
+      'authentication_required',
+    ],
+  ])('%s', async (_, bytes, status, code) => {
+    const answer = await raw(bytes);
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(answer).toContain(code);
+    expect(answer.toLowerCase()).toContain('x-request-id: ');
+    await nextClientIsServed();
+  });
+
+  test.each([
+    ['no JSON', 'nonsense'],
+    ['empty', ''],
+    ['an array', '[]'],
+    ['no name', '{"channel":"c","data":""}'],
+    ['no channel', '{"name":"x","data":""}'],
+    ['no channels', '{"name":"x","data":"","channels":[]}'],
+    ['101 channels', JSON.stringify({ name: 'x', data: '', channels: Array.from({ length: 101 }, (_, n) => `c${n}`) })],
+    ['data that is no string', '{"name":"x","channel":"c","data":{}}'],
+    ['a reserved name', '{"name":"pusher:x","channel":"c","data":""}'],
+    ['a reserved name', '{"name":"pusher_internal:x","channel":"c","data":""}'],
+    ['a bad channel', '{"name":"x","channel":"a b","data":""}'],
+    ['a socket id that would break the envelope', '{"name":"x","channel":"c","data":"","socket_id":"1.2\\n"}'],
+    ['a prototype', '{"__proto__":{"name":"x"},"channel":"c","data":""}'],
+    ['deep nesting', `${'['.repeat(50_000)}${']'.repeat(50_000)}`],
+  ])('body: %s → 400 or 401', async (_, body) => {
+    const response = await fetch(`http://127.0.0.1:${relay.port}/apps/101/events`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token.token}` },
+      body,
+    });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { message: expect.any(String) as string } });
+  });
+
+  test('an offer of HTTP/2 over plain text is ignored, the request served', async () => {
+    const offer = `GET /apps/101/channels HTTP/1.1\r\nHost: x\r\n${authorization}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n`;
+    expect(await raw(offer, '}')).toMatch(/^HTTP\/1.1 200 /);
+  });
+
+  test('a body in many chunks, without a length, is read whole; too large a one ends in 413', async () => {
+    const send = async (size: number): Promise<number> => {
+      const text = JSON.stringify({ name: 'x', channel: 'c', data: 'a'.repeat(size) });
+      const chunks = text.match(/.{1,1000}/gs) ?? [];
+      const body = new ReadableStream({
+        pull: (controller) => {
+          const chunk = chunks.shift();
+          if (chunk === undefined) controller.close();
+          else controller.enqueue(new TextEncoder().encode(chunk));
+        },
+      });
+      const init = {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token.token}` },
+        body,
+        duplex: 'half' as const,
+      };
+      return (await fetch(`http://127.0.0.1:${relay.port}/apps/101/events`, init)).status;
+    };
+    expect(await send(10_000)).toBe(200);
+    expect(await send(20_000)).toBe(413);
+  });
+});
+
+describe('malformed WebSocket', () => {
+  const key = randomBytes(16).toString('base64');
+  const handshake = (path = '/app/appkey?protocol=7', more = ''): string =>
+    `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n` +
+    `Sec-WebSocket-Key: ${key}\r\n${more}\r\n`;
+  /** A client frame, masked with zeros. */
+  const frame = (first: number, payload: Buffer): Buffer =>
+    Buffer.concat([Buffer.from([first, 0x80 | payload.length, 0, 0, 0, 0]), payload]);
+  /** Close codes among the frames after the handshake's answer. */
+  const closeCodes = (answer: string): number[] => {
+    const bytes = Buffer.from(answer, 'latin1');
+    const codes: number[] = [];
+    let at = bytes.indexOf('\r\n\r\n') + 4;
+    while (at + 2 <= bytes.length) {
+      const length = bytes[at + 1] ?? 0;
+      const start = at + (length === 126 ? 4 : 2);
+      if (bytes[at] === 0x88) codes.push(bytes.readUInt16BE(start));
+      at = start + (length === 126 ? bytes.readUInt16BE(at + 2) : length);
+    }
+    return codes;
+  };
+
+  test('the accept header is right', async () => {
+    const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+    expect(await raw(handshake(), 'connection_established')).toContain(`Sec-WebSocket-Accept: ${accept}`);
+  });
+
+  test.each([
+    ['no key', handshake().replace(/Sec-WebSocket-Key.*\r\n/, ''), 400],
+    ['another version', handshake().replace('Version: 13', 'Version: 12'), 400],
+    ['POST', handshake().replace('GET', 'POST'), 405],
+  ])('handshake: %s → %i', async (_, bytes, status) => {
+    expect(await raw(bytes)).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    await nextClientIsServed();
+  });
+
+  test.each([
+    ['an unmasked frame', Buffer.from([0x81, 0x02, 0x7b, 0x7d]), 1002],
+    ['a reserved bit', frame(0xc1, Buffer.from('{}')), 1002],
+    ['a reserved opcode', frame(0x83, Buffer.from('{}')), 1002],
+    ['text that is not UTF-8', frame(0x81, Buffer.from([0xff, 0xfe])), 1007],
+    ['a continuation of nothing', frame(0x80, Buffer.from('{}')), 1002],
+    ['a fragmented ping', frame(0x09, Buffer.alloc(0)), 1002],
+    ['a frame of 2^62 bytes', Buffer.from([0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), 1009],
+    ['a message of 1 MB', Buffer.from([0x81, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0]), 1009],
+    ['a binary frame', frame(0x82, Buffer.from('{}')), 1003],
+  ])('%s → %i', async (_, bytes, code) => {
+    const answer = await raw(Buffer.concat([Buffer.from(handshake()), bytes]));
+    expect(closeCodes(answer)).toContain(code);
+    await nextClientIsServed();
+  });
+
+  test('arbitrary bytes after the handshake never take the relay down', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 64 }), async (bytes) => {
+        const socket: Socket = connect(relay.port, '127.0.0.1');
+        socket.on('error', () => undefined);
+        socket.on('data', () => undefined);
+        socket.end(Buffer.concat([Buffer.from(handshake()), Buffer.from(bytes)]));
+        await new Promise((resolve) => socket.on('close', resolve));
+      }),
+      { numRuns: 100 },
+    );
+    await nextClientIsServed();
+  });
+
+  test('garbage messages get an error and leave the socket open', async () => {
+    await using client = await TestClient.connected(relay.port);
+    const garbage = [
+      'nonsense',
+      '[]',
+      '{"event":5}',
+      '{"event":"pusher:subscribe","data":{"channel":{}}}',
+      '{"event":"pusher:magic"}',
+    ];
+    for (const text of garbage) client.send(text);
+    await client.settled();
+    expect(client.received.filter(({ event }) => event === 'pusher:error')).toHaveLength(garbage.length);
+    expect(client.closeCode).toBeUndefined();
+  });
+});
+
+describe('slow consumers', () => {
+  test('a client that stops reading is dropped, others get everything, memory does not grow', async () => {
+    await using slow = await TestClient.connected(relay.port);
+    await using quick = await TestClient.connected(relay.port);
+    await Promise.all([slow.subscribe('orders'), quick.subscribe('orders')]);
+    slow.webSocket.pause();
+    const metrics = async (): Promise<string> => (await fetch(`http://127.0.0.1:${relay.metricsPort}/metrics`)).text();
+    const data = 'a'.repeat(10_000);
+    let sent = 0;
+    await eventually(
+      async () => {
+        await Promise.all(
+          Array.from({ length: 50 }, () =>
+            fetch(`http://127.0.0.1:${relay.port}/apps/101/events`, {
+              method: 'POST',
+              headers: { authorization: `Bearer ${token.token}` },
+              body: JSON.stringify({ name: 'flood', channel: 'orders', data }),
+            }).then((response) => response.arrayBuffer()),
+          ),
+        );
+        sent += 50;
+        return (await metrics()).includes('relay_refusals_total{door="live",code="slow_consumer"} 1');
+      },
+      { timeout: 40_000 },
+    );
+    await eventually(() => quick.received.filter(({ event }) => event === 'flood').length === sent);
+    await eventually(async () => (await metrics()).includes('relay_connections 1'));
+    expect(quick.closeCode).toBeUndefined();
+  });
+});
