@@ -53,7 +53,7 @@ export class Follower implements Directory {
   #failing = false;
   #left = false;
   #freshAt: number;
-  #freshBeat = -1;
+  #freshBeat: number | undefined;
   #state = '';
 
   constructor(options: FollowerOptions) {
@@ -89,6 +89,10 @@ export class Follower implements Directory {
   }
   ready(): boolean {
     return !this.#left && this.#standing.isReady(this.#options.clock.monotonic());
+  }
+  /** Serves on the word of an operator, not because none came. */
+  admitted(): boolean {
+    return this.#standing.admitted;
   }
   fenced(): boolean {
     return this.#standing.isFenced(this.#options.clock.monotonic());

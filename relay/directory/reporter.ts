@@ -33,7 +33,7 @@ export class Reporter {
   readonly #options: ReporterOptions;
   readonly #sleeper: Sleeper;
   #beat = 0;
-  #due = 0;
+  #due = Number.NEGATIVE_INFINITY;
   #failing = false;
   #leaving = false;
 
@@ -44,7 +44,7 @@ export class Reporter {
 
   /** There is something new to say. */
   poke(): void {
-    this.#due = 0;
+    this.#due = Number.NEGATIVE_INFINITY;
     this.#sleeper.wake();
   }
 
