@@ -9,7 +9,7 @@ const seconds = z.coerce.number().min(0).max(86_400);
 
 /** Turns the message of a parser that throws into zod's own kind of error. */
 function parsedBy<T>(parse: (text: string) => T) {
-  return z.string().transform((text, context) => {
+  return z.string('is required').transform((text, context) => {
     try {
       return parse(text);
     } catch (error) {

@@ -8,7 +8,7 @@ import { Follower } from './directory/follower.ts';
 import { createFollowerMetrics } from './directory/metrics.ts';
 import { appKeys } from './redis/app-keys.ts';
 import { RedisBus } from './redis/bus.ts';
-import { connectRedis, type RedisConnection } from './redis/connection.ts';
+import { connectRedis, whenReady, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryFeed } from './redis/directory-feed.ts';
 import { RedisOccupancy } from './redis/occupancy.ts';
 import { createRelay, type Relay } from './relay.ts';
@@ -30,16 +30,20 @@ export async function createRelayContext(
 ): Promise<RelayContext> {
   const connections: RedisConnection[] = [];
   const connect = (name: string, options: { commandTimeoutMs?: number; sharded?: boolean } = {}): RedisConnection => {
-    const connection = connectRedis({ url: config.REDIS_URL.reveal(), log, name, ...options });
+    // All go to the same Redis: the first one says when that is away, once per outage.
+    const speaker = connections.length === 0 ? log : log.child({}, { level: 'silent' });
+    const connection = connectRedis({ url: config.REDIS_URL.reveal(), log: speaker, name, ...options });
     connections.push(connection);
     return connection;
   };
   const metricsRegistry = new Registry();
+  const directory = connect('directory');
+  const directoryLog = connect('directory-log', { commandTimeoutMs: BLOCKING_TIMEOUT_MS });
   const follower: Follower = new Follower({
     keyring: config.DIRECTORY_KEYS,
     feed: createDirectoryFeed({
-      redis: connect('directory'),
-      blocking: connect('directory-log', { commandTimeoutMs: BLOCKING_TIMEOUT_MS }),
+      redis: directory,
+      blocking: directoryLog,
       keys: directoryKeys(config.REDIS_PREFIX),
     }),
     clock: monotonicClock,
@@ -84,7 +88,7 @@ export async function createRelayContext(
   );
 
   const following = new AbortController();
-  const followed = follower.run(following.signal);
+  const followed = followOnceReachable(follower, [directory, directoryLog], following.signal);
   const dispose = async (): Promise<void> => {
     following.abort();
     await relay[Symbol.asyncDispose]();
@@ -102,4 +106,18 @@ export async function createRelayContext(
     },
     [Symbol.asyncDispose]: dispose,
   };
+}
+
+/** Ports are open meanwhile (alive, not ready). Without this every start would begin with complaints about a connection in the making. */
+async function followOnceReachable(
+  follower: Follower,
+  connections: readonly RedisConnection[],
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await Promise.all(connections.map((connection) => whenReady(connection, signal)));
+  } catch {
+    return; // Stopped before Redis was there.
+  }
+  await follower.run(signal);
 }

@@ -201,8 +201,7 @@ describe('the life of a relay process', () => {
       .output()
       .split('\n')
       .filter((line) => line.includes('Redis cannot be reached'));
-    const connections = new Set(outages.map((line) => (JSON.parse(line) as { connection: string }).connection));
-    expect(outages).toHaveLength(connections.size);
+    expect(outages).toHaveLength(1);
     await fifth.process.stop();
   });
 });
