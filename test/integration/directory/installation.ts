@@ -126,7 +126,9 @@ export async function startOperator(
         timeout,
         describe: `revision ${revision} is enforced`,
       }).catch((error: unknown) => {
-        throw new Error(`${JSON.stringify(enforced(revision))} ${JSON.stringify(enforcement.view())}`, { cause: error });
+        throw new Error(`${JSON.stringify(enforced(revision))} ${JSON.stringify(enforcement.view())}`, {
+          cause: error,
+        });
       });
     },
     [Symbol.asyncDispose]: async () => {
