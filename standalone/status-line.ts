@@ -1,4 +1,4 @@
-import { CONDITION } from '#crds/conditions.ts';
+import { CONDITION, REASON } from '#crds/conditions.ts';
 import type { Condition } from '#crds/resource.ts';
 import type { FolderObject } from './folder/object-file.ts';
 
@@ -18,6 +18,8 @@ export function isSettled({ metadata, status }: FolderObject): boolean {
   if (status?.observedGeneration !== metadata.generation) return false;
   const ready = find(status.conditions, CONDITION.Ready);
   if (ready === undefined) return false;
+  // Comes by itself in a moment.
+  if (ready.reason === REASON.AppNotReady) return false;
   return ready.status !== 'True' || find(status.conditions, CONDITION.Enforced)?.status === 'True';
 }
 

@@ -18,10 +18,10 @@ export async function endLeftover(data: string): Promise<void> {
     return;
   }
   for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
-    if (!send(pid, signal)) return;
+    send(pid, signal);
     const deadline = performance.now() + PATIENCE_MS;
     while (performance.now() < deadline) {
-      if (!send(pid, 0)) return;
+      if (!isPostgres(pid, data)) return;
       await delay(50);
     }
   }
@@ -36,6 +36,7 @@ function readPid(file: string): number | undefined {
   }
 }
 
+/** A process that has ended and was not waited for yet has no command line any more. */
 function isPostgres(pid: number, data: string): boolean {
   return commandLine(pid)?.includes(data) ?? false;
 }
@@ -49,11 +50,10 @@ function commandLine(pid: number): string | undefined {
   }
 }
 
-/** False when there is no such process. */
-function send(pid: number, signal: NodeJS.Signals | 0): boolean {
+function send(pid: number, signal: NodeJS.Signals): void {
   try {
-    return process.kill(pid, signal);
+    process.kill(pid, signal);
   } catch {
-    return false;
+    // It has ended meanwhile.
   }
 }
