@@ -208,6 +208,8 @@ describe('the bus and a Redis that goes away', () => {
     await server.kill9();
     await eventually(async () => (await one.bus.publish('1', ['before'], message('lost'))) === 'local');
     expect(await two.bus.subscribe('1', 'during')).toBe('degraded');
+    // Also what Redis had confirmed before: it knows nothing of it now.
+    expect(await two.bus.subscribe('1', 'before')).toBe('degraded');
     await server.start();
     for (const channel of ['before', 'during']) {
       await eventually(async () => {

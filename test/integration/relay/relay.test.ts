@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import Pusher from 'pusher';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
@@ -233,6 +234,29 @@ describe('sockets follow the directory', () => {
     );
     expect(await client.closed()).toBe(code);
     expect(client.received.at(-1)).toMatchObject({ event: 'pusher:error', data: { code } });
+  });
+
+  test('the change is not reported while a socket has not answered its close frame', async () => {
+    const socket = connect(relay.port, '127.0.0.1');
+    const received: Buffer[] = [];
+    socket.write(
+      'GET /app/appkey?protocol=7 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+    );
+    let reported = false;
+    const reportedAtClose = new Promise<boolean>((resolve) => {
+      socket.on('data', (chunk: Buffer) => {
+        received.push(chunk);
+        if (Buffer.concat(received).includes('"code":4001')) resolve(reported);
+      });
+    });
+    await eventually(() => Buffer.concat(received).includes('connection_established'));
+    const change = world.directory.removeApp('101').then(() => {
+      reported = true;
+    });
+    expect(await reportedAtClose).toBe(false);
+    socket.destroy();
+    await change;
   });
 
   test('a change that concerns no socket closes none', async () => {
