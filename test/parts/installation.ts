@@ -24,6 +24,8 @@ export type RelayProcess = {
 export type Installation = AsyncDisposable & {
   readonly databaseUrl: string;
   readonly redis: RedisServer;
+  /** What the processes were configured with and must never tell: ENCRYPTION_KEYS and DIRECTORY_KEYS. */
+  readonly keyMaterial: readonly string[];
   /** Where Secrets say that the relay is: the first relay. */
   readonly publicUrl: string;
   readonly operators: OperatorProcess[];
@@ -44,6 +46,8 @@ export type InstallationOptions = {
   readonly acl?: readonly string[];
   readonly operatorPassword?: string;
   readonly relayPassword?: string;
+  /** A PostgreSQL server of the test's own, which it stops; its superuser's URL. Default: the run's server. */
+  readonly postgresUrl?: string;
 };
 
 /** The product as it is deployed: operator and relay processes over a database and a Redis of their own. All end with it. */
@@ -51,7 +55,9 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   const { kubeconfig, namespace, watchNamespaces = [], operators = 2, relays = 2, acl = [] } = options;
   const stack = new AsyncDisposableStack();
   try {
-    const database = stack.use(await createDatabase());
+    const database = stack.use(
+      await createDatabase(options.postgresUrl === undefined ? {} : { server: options.postgresUrl }),
+    );
     const redis = stack.use(await startRedis({ acl: [...acl] }));
     const ports = await freePorts(relays);
     const publicUrl = `http://127.0.0.1:${ports[0] ?? 0}`;
@@ -64,6 +70,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
     const installation: Installation = {
       databaseUrl: database.url,
       redis,
+      keyMaterial: [directoryKeys, encryptionKeys].map((text) => text.slice(text.indexOf(':') + 1)),
       publicUrl,
       operators: [],
       relays: [],
@@ -99,7 +106,9 @@ export async function startInstallation(options: InstallationOptions): Promise<I
         return operator;
       },
       startRelay: async (id) => {
-        const port = ports.shift() ?? (await freePorts(1))[0] ?? 0;
+        // Started again it is where it was: clients and Secrets know its address.
+        const former = installation.relays.find((relay) => relay.id === id);
+        const port = former?.port ?? ports.shift() ?? (await freePorts(1))[0] ?? 0;
         const [metricsPort = 0] = await freePorts(1);
         const process = await startProcess({
           command: join(ROOT, 'node_modules/.bin/node'),
@@ -124,7 +133,8 @@ export async function startInstallation(options: InstallationOptions): Promise<I
           url: `http://127.0.0.1:${port}`,
           managementUrl: `http://127.0.0.1:${metricsPort}`,
         };
-        installation.relays.push(relay);
+        if (former === undefined) installation.relays.push(relay);
+        else installation.relays[installation.relays.indexOf(former)] = relay;
         return relay;
       },
       [Symbol.asyncDispose]: () => stack.disposeAsync(),
@@ -142,11 +152,11 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   }
 }
 
-/** Resolves when the probe answers 200; says what the process printed when it does not. */
+/** Resolves when the probe answers 200; says what the process printed when it does not, at once when it ended. */
 export async function readyAt(url: string, process: RunningProcess): Promise<void> {
   await eventually(
     async () => {
-      if (process.ended) throw new Error(`the process ended:\n${process.output()}`);
+      if (process.ended) return true;
       const response = await fetch(url);
       if (!response.ok)
         throw new Error(`${url}: ${response.status} ${await response.text()}\n${process.output().slice(-2000)}`);
@@ -154,4 +164,5 @@ export async function readyAt(url: string, process: RunningProcess): Promise<voi
     },
     { timeout: 60_000, describe: url },
   );
+  if (process.ended) throw new Error(`the process ended:\n${process.output().slice(-4000)}`);
 }

@@ -1,0 +1,159 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually } from '#test/parts/eventually.ts';
+import { readyAt, startInstallation, type Installation, type OperatorProcess } from '#test/parts/installation.ts';
+import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
+import { Tenant } from '#test/parts/tenant.ts';
+
+// What this operator costs an API server, counted where it sends: `rest_client_requests_total` of every operator process. Leases are the
+// price of electing a leader and do not grow with the objects, so they are left out.
+
+const NAMESPACE = 'budget';
+const SYSTEM = 'budget-system';
+const APPS = 10;
+const TOKENS = 10;
+const LINE = /^rest_client_requests_total\{(.*)\} (\d+)$/;
+
+type Writes = Readonly<Record<string, number>>;
+
+describeOnControlPlane('the write budget', (cluster) => {
+  const tenant = new Tenant(cluster, NAMESPACE);
+  let installation: Installation;
+
+  beforeAll(async () => {
+    await cluster.kubectlOk(['apply', '-f', 'crds/generated']);
+    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
+    installation = await startInstallation({
+      kubeconfig: cluster.adminKubeconfig,
+      namespace: SYSTEM,
+      watchNamespaces: [NAMESPACE],
+    });
+    await tenant.apply(tenant.app('warm-up'), tenant.token('warm-up', 'warm-up'));
+    await tenant.settled(2);
+  });
+
+  afterAll(async () => {
+    await installation?.[Symbol.asyncDispose]();
+  });
+
+  const running = (): OperatorProcess[] => installation.operators.filter(({ process }) => !process.ended);
+  const metricsOf = async ({ metricsUrl }: OperatorProcess): Promise<string[]> =>
+    (await (await fetch(metricsUrl)).text()).split('\n');
+
+  /** Writes so far by `METHOD resource`, of all operators that run. */
+  const writes = async (): Promise<Writes> => {
+    const counted: Record<string, number> = {};
+    for (const line of (await Promise.all(running().map(metricsOf))).flat()) {
+      const [, labels = '', count = '0'] = LINE.exec(line) ?? [];
+      const { method = 'GET', resource = '' } = Object.fromEntries(
+        [...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]),
+      ) as Record<string, string>;
+      if (method === 'GET' || resource === 'leases') continue;
+      counted[`${method} ${resource}`] = (counted[`${method} ${resource}`] ?? 0) + Number(count);
+    }
+    return counted;
+  };
+  const since = (before: Writes, after: Writes): Writes =>
+    Object.fromEntries(
+      Object.entries(after)
+        .map(([what, count]) => [what, count - (before[what] ?? 0)] as const)
+        .filter(([, count]) => count > 0),
+    );
+  const total = (counted: Writes): number => Object.values(counted).reduce((sum, count) => sum + count, 0);
+
+  /** Everything that is to be at rest: its version, which every write would change. */
+  const versions = async (): Promise<readonly string[]> =>
+    (await tenant.list('relayapp,relaytoken,secret,event'))
+      .filter(({ metadata }) => !metadata.name.startsWith('barrier'))
+      .map(({ kind, metadata }) => `${kind} ${metadata.name} ${metadata.resourceVersion}`)
+      .toSorted();
+
+  /**
+   * An app that comes and goes: what was to be done before it is done afterwards.
+   */
+  const barrier = async (): Promise<void> => {
+    await tenant.apply(tenant.app('barrier'));
+    await tenant.condition('RelayApp', 'barrier', 'Enforced', { status: 'True' });
+    await tenant.kubectl('delete', 'relayapp', 'barrier', '--timeout=60s');
+  };
+
+  /** What an operation costs each of these, one after the other: the one in the middle, because a status that waited in vain for a slow machine is written twice. */
+  const middle = async (names: readonly string[], operation: (name: string) => Promise<unknown>): Promise<Writes> => {
+    const costs: Writes[] = [];
+    for (const name of names) {
+      const before = await writes();
+      await operation(name);
+      costs.push(since(before, await writes()));
+    }
+    return costs.toSorted((a, b) => total(a) - total(b))[Math.floor(costs.length / 2)] ?? {};
+  };
+
+  test('a RelayApp, a RelayToken: three writes to create, two to delete', async () => {
+    const names = ['one', 'two', 'three', 'four', 'five'];
+    const settle = async (object: object, kind: 'RelayApp' | 'RelayToken', name: string): Promise<void> => {
+      await tenant.apply(object);
+      await tenant.condition(kind, name, 'Enforced', { status: 'True' });
+    };
+    const remove = (kind: string) => (name: string) => tenant.kubectl('delete', kind, name, '--timeout=60s');
+    const app = await middle(names, (name) => settle(tenant.app(name), 'RelayApp', name));
+    const token = await middle(names, (name) => settle(tenant.token(name, name), 'RelayToken', name));
+    const removedToken = await middle(names, remove('relaytoken'));
+    const removedApp = await middle(names, remove('relayapp'));
+    console.log('writes', JSON.stringify({ app, token, removedToken, removedApp }));
+    expect(app).toEqual({ 'PATCH relayapps': 2, 'PATCH secrets': 1 });
+    expect(token).toEqual({ 'PATCH relaytokens': 2, 'PATCH secrets': 1 });
+    expect(removedToken).toEqual({ 'DELETE secrets': 1, 'PATCH relaytokens': 1 });
+    expect(removedApp).toEqual({ 'DELETE secrets': 1, 'PATCH relayapps': 1 });
+  });
+
+  test('many at once, tokens before their apps: the Secret once, and the waiting is said once', async () => {
+    const before = await writes();
+    const names = Array.from({ length: TOKENS - 1 }, (_, index) => `many-${index}`);
+    await tenant.apply(...names.map((name) => tenant.token(name, name)), ...names.map((name) => tenant.app(name)));
+    await tenant.settled(APPS + TOKENS);
+    const spent = since(before, await writes());
+    console.log(`writes to create ${2 * names.length} objects at once: ${JSON.stringify(spent)} = ${total(spent)}`);
+    expect(spent['PATCH secrets']).toBe(2 * names.length);
+    // Finalizer, Ready, and Enforced when the relays took longer than a status waits for them.
+    expect(spent['PATCH relayapps']).toBeLessThanOrEqual(3 * names.length);
+    // The same, and AppNotFound and AppNotReady before.
+    expect(spent['PATCH relaytokens']).toBeLessThanOrEqual(5 * names.length);
+    expect(Object.keys(spent).toSorted()).toEqual(['PATCH relayapps', 'PATCH relaytokens', 'PATCH secrets']);
+  });
+
+  test('at rest nothing is written: not for others, not for relays that come and go, not for a new leader', async () => {
+    const atRest = await versions();
+    expect(atRest).toHaveLength(2 * (APPS + TOKENS));
+
+    await barrier();
+    expect(await versions()).toEqual(atRest);
+
+    // Scaling up and down.
+    const third = await installation.startRelay('relay-2');
+    await readyAt(`${third.managementUrl}/readyz`, third.process);
+    await barrier();
+    await third.process.stop();
+    await barrier();
+    expect(await versions()).toEqual(atRest);
+
+    // A rollout of the operator: the new leader looks at every object.
+    const former = running();
+    const fresh = [await installation.startOperator('operator-2'), await installation.startOperator('operator-3')];
+    await Promise.all(fresh.map(({ process, healthUrl }) => readyAt(`${healthUrl}/readyz`, process)));
+    for (const { process } of former) await process.stop();
+    await eventually(
+      async () => {
+        const lines = (await Promise.all(running().map(metricsOf))).flat();
+        const count = (kind: string): number =>
+          lines
+            .filter((line) => line.startsWith('controller_runtime_reconcile_total') && line.includes(`"${kind}"`))
+            .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+        return count('relayapp') >= APPS && count('relaytoken') >= TOKENS;
+      },
+      { timeout: 60_000, interval: 200, describe: 'the new leader has reconciled every object' },
+    );
+    expect(await writes()).toEqual({});
+    await barrier();
+    expect(await versions()).toEqual(atRest);
+    console.log(`writes for ${APPS + TOKENS} objects at rest, over two scalings and a new leader: 0`);
+  });
+});
