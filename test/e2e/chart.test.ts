@@ -12,7 +12,8 @@ import {
 } from '#test/parts/chart.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 
-const CHART = join(import.meta.dirname, '../../charts/relay-operator');
+const ROOT = join(import.meta.dirname, '../..');
+const CHART = join(ROOT, 'charts/relay-operator');
 const NAMESPACE = 'relay-system';
 
 /** Switches everything on that a default leaves out. */
@@ -112,6 +113,23 @@ describeOnControlPlane('the chart', (cluster) => {
     const wait = ['wait', '--for=condition=Established', '--timeout=60s'];
     await cluster.kubectlOk([...wait, ...crds.map(({ metadata }) => `crd/${metadata.name}`)]);
   });
+
+  test.each(['examples/cluster', 'examples/standalone'])(
+    'serves CRDs that take the manifests of %s',
+    async (folder) => {
+      await cluster.apply(ofKind(await renderChart(cluster, { namespace: NAMESPACE }), 'CustomResourceDefinition'));
+      for (const namespace of [NAMESPACE, 'shop']) await ensureNamespace(namespace);
+      const { code, stderr } = await cluster.kubectl([
+        'apply',
+        '--server-side',
+        '--dry-run=server',
+        '--validate=strict',
+        '-f',
+        join(ROOT, folder),
+      ]);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    },
+  );
 
   test('leaves the CRDs to somebody else if told so', async () => {
     const objects = await renderChart(cluster, { namespace: NAMESPACE, values: { crds: { enabled: false } } });
