@@ -42,6 +42,6 @@ export function channelRoutes(scope: FastifyInstance, { counts }: { readonly cou
     return { occupied: count > 0, ...(info.subscriptionCount ? { subscription_count: count } : {}) };
   };
 
-  scope.get('/channels', listChannels);
-  scope.get('/channels/:channel', showChannel);
+  scope.get('/channels', (request) => listChannels(request));
+  scope.get('/channels/:channel', (request) => showChannel(request));
 }

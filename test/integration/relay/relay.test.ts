@@ -251,9 +251,10 @@ describe('sockets follow the directory', () => {
       });
     });
     await eventually(() => Buffer.concat(received).includes('connection_established'));
-    const change = world.directory.removeApp('101').then(() => {
+    const change = (async (): Promise<void> => {
+      await world.directory.removeApp('101');
       reported = true;
-    });
+    })();
     expect(await reportedAtClose).toBe(false);
     socket.destroy();
     await change;
