@@ -111,10 +111,11 @@ export class Reflector<T extends EngineObject> {
 
   /** Returns from where to go on when the server ended the stream in order. */
   async #watch(position: string, signal: AbortSignal): Promise<string> {
-    const { source, clock, random, silenceMs = 180_000 } = this.#options;
+    const { source, clock, random, log, name, silenceMs = 180_000 } = this.#options;
     const timeoutSeconds = 300 + Math.floor(random() * 300);
     const started = clock.monotonic();
     let heard = started;
+    let opened = false;
     using watch = new LinkedAbort(signal);
     const guard = this.#guard(watch, () => Math.min(heard + silenceMs, started + timeoutSeconds * 1000 + GRACE_MS));
     try {
@@ -127,6 +128,7 @@ export class Reflector<T extends EngineObject> {
       for await (const event of events) {
         watch.signal.throwIfAborted();
         heard = clock.monotonic();
+        opened = true;
         this.#recovered();
         const reached = this.#take(event);
         // Old events may be repeated; the position never goes back.
@@ -138,7 +140,10 @@ export class Reflector<T extends EngineObject> {
       }
     } catch (error) {
       if (clock.monotonic() - started >= PROVEN_MS) this.#backoff.reset();
-      throw watch.signal.aborted && !signal.aborted ? watch.signal.reason : error;
+      const cut = watch.signal.aborted && !signal.aborted;
+      if (!cut || !opened) throw cut ? watch.signal.reason : error;
+      // Perhaps the connection is half-open, perhaps there was no news: no outage, until a new connection fails.
+      log.debug({ resource: name, ...describeError(watch.signal.reason) }, 'watch cut, watching again');
     } finally {
       watch.abort(new Error('the watch has ended'));
       await guard;

@@ -3,7 +3,7 @@ import { microTime } from '../engine/lease-lock.ts';
 import type { KubernetesClient } from './client.ts';
 import { EVENTS } from './resource-type.ts';
 
-/** Limits of k8s.io/kubernetes pkg/apis/core/validation/events.go, in characters. */
+/** Limits of k8s.io/kubernetes pkg/apis/core/validation/events.go, in bytes of UTF-8. */
 const MAX_NOTE = 1024;
 const MAX_INSTANCE = 128;
 
@@ -33,12 +33,19 @@ function manifest(event: RecordedEvent, controller: string, instance: string) {
     metadata: { namespace: metadata.namespace, name },
     eventTime: microTime(firstAt),
     reportingController: controller,
-    reportingInstance: instance.slice(0, MAX_INSTANCE),
+    reportingInstance: shortened(instance, MAX_INSTANCE),
     type,
     reason,
     action,
-    note: note.length > MAX_NOTE ? `${note.slice(0, MAX_NOTE - 1)}…` : note,
+    note: shortened(note, MAX_NOTE),
     regarding: { apiVersion, kind, namespace: metadata.namespace, name: metadata.name, uid: metadata.uid },
     ...(count > 1 ? { series: { count, lastObservedTime: microTime(lastAt) } } : {}),
   };
+}
+
+/** At most `bytes` of UTF-8, never half a character. */
+function shortened(text: string, bytes: number): string {
+  if (Buffer.byteLength(text) <= bytes) return text;
+  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(bytes - Buffer.byteLength('…')));
+  return `${text.slice(0, read)}…`;
 }

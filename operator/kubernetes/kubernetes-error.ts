@@ -14,7 +14,7 @@ const status = z.object({
     .object({
       name: z.string().optional(),
       retryAfterSeconds: z.number().optional(),
-      causes: z.array(z.object({ reason: z.string().optional() })).optional(),
+      causes: z.array(z.object({ reason: z.string().optional(), field: z.string().optional() })).optional(),
     })
     .optional(),
 });
@@ -74,6 +74,10 @@ export function errorOf(httpStatus: number, body: unknown, retryAfter: string | 
   const tooLarge = details?.causes?.some((cause) => cause.reason === 'ResourceVersionTooLarge') ?? false;
   // 410 in a list or watch; or a server that has not got that far yet, which a list from storage gets around.
   if (httpStatus === 410 || tooLarge) return new ExpiredError(text, { retryAfterMs });
+  // An apply whose metadata.uid is that of an earlier object of this name is refused as an invalid change of the UID (422).
+  // For us it is a failed precondition like any other: a race that was lost.
+  const otherUid = httpStatus === 422 && (details?.causes?.some(({ field }) => field === 'metadata.uid') ?? false);
+  if (otherUid) return new KubernetesError(409, 'Conflict', text, { aboutObject: true });
   return new KubernetesError(httpStatus, reason ?? `HTTP${httpStatus}`, text, {
     retryAfterMs: retryAfterMs > 0 ? retryAfterMs : undefined,
     aboutObject: details?.name !== undefined && details.name !== '',
