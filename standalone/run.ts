@@ -156,7 +156,7 @@ function createWorld(folder: string, data: DataDirectory, { say, warn }: Console
     onStatus: (object, former) => {
       const line = statusLine(object);
       const sameVersion = object.status?.observedGeneration === former.status?.observedGeneration;
-      if (line !== statusLine(former) || !sameVersion) say(line);
+      if (isSettled(object) && (line !== statusLine(former) || !sameVersion)) say(line);
     },
   });
 }

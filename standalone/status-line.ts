@@ -20,7 +20,9 @@ export function isSettled({ metadata, status }: FolderObject): boolean {
   if (ready === undefined) return false;
   // Comes by itself in a moment.
   if (ready.reason === REASON.AppNotReady) return false;
-  return ready.status !== 'True' || find(status.conditions, CONDITION.Enforced)?.status === 'True';
+  if (ready.status !== 'True') return true;
+  const enforced = find(status.conditions, CONDITION.Enforced);
+  return enforced?.status === 'True' && enforced.observedGeneration === metadata.generation;
 }
 
 function find(conditions: readonly Condition[] | undefined, type: string): Condition | undefined {

@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import { declare } from './declarations.ts';
+
+const file = (text: string, path = 'app.yaml') => ({ path, ok: true, text }) as const;
+const nothing = (): undefined => undefined;
+const problems = (text: string): string[] =>
+  declare([file(text)], nothing).problems.map(({ line, message }) => `${line}: ${message}`);
+
+const HEAD = 'apiVersion: relay-operator.dev/v1alpha1\nkind: RelayApp\n';
+
+test('documents, anchors, merge keys, comments and empty documents are read; the namespace has a default', () => {
+  const text = `# nothing\n---\n${HEAD}metadata: { name: one, labels: &l { team: a } }\nspec: {}\n---\n---\n${HEAD}metadata:\n  name: two\n  namespace: shop\n  labels: { <<: { team: b } }\nspec: {}\n`;
+  const { declarations, problems } = declare([file(text)], nothing);
+  expect(problems).toEqual([]);
+  expect(declarations.map(({ namespace, name, labels, line }) => ({ namespace, name, labels, line }))).toEqual([
+    { namespace: 'default', name: 'one', labels: { team: 'a' }, line: 3 },
+    { namespace: 'shop', name: 'two', labels: { team: 'b' }, line: 9 },
+  ]);
+});
+
+test.each([
+  [
+    `${HEAD}metadata:\n  name: x\nspec:\n  limits:\n    conections: 1\n`,
+    /^7: spec\.limits\.conections: unknown field, did you mean connections\?/,
+  ],
+  [
+    `${HEAD}metadata:\n  name: x\nspec:\n  limits: { connections: 1,\n    eventBytes: many }\n`,
+    /^7: spec\.limits\.eventBytes: expected a number, found "many"/,
+  ],
+  [`${HEAD}metadata:\n  name: x\nspec:\n  enabled: "yes"\n`, /^6: spec\.enabled: expected a boolean, found "yes"/],
+  [`${HEAD}metadata:\n  namespace: x\nspec: {}\n`, /^3: metadata\.name: is required: expected a string/],
+  [`${HEAD}metadata:\n  name: Upper\nspec: {}\n`, /^4: metadata\.name: must be a lowercase DNS name/],
+  [
+    `apiVersion: v1\nkind: RelayApp\nmetadata:\n  name: x\n`,
+    /^1: apiVersion: expected relay-operator\.dev\/v1alpha1, found "v1"/,
+  ],
+  [
+    `${HEAD.replace('RelayApp', 'RelayAp')}metadata:\n  name: x\n`,
+    /^2: kind: expected RelayApp or RelayToken, found "RelayAp"/,
+  ],
+  ['just text\n', /^1: expected a manifest/],
+  ['a: 1\n b: 2\n', /^2: not valid YAML/],
+  ['a: 1\nb: 2\na: 3\n', /^3: not valid YAML: duplicated mapping key/],
+  ['a: *gone\n', /^1: not valid YAML/],
+  ['\ta: 1\n', /^1: not valid YAML/],
+  [
+    `# first\n---\n${HEAD}metadata: {name: x}\nspec: {}\n---\n${HEAD}metadata: {name: y}\nspec:\n  nope: 1\n`,
+    /^12: spec\.nope: unknown field/,
+  ],
+])('%j is told with its line', (text, expected) => {
+  expect(problems(text)).toEqual([expect.stringMatching(expected)]);
+});
+
+test('a mistake in one document leaves the others alone, and what it names is not gone', () => {
+  const text = `${HEAD}metadata: { name: good }\nspec: {}\n---\n${HEAD}metadata: { name: bad }\nspec: { nope: 1 }\n`;
+  const { declarations, named } = declare([file(text)], nothing);
+  expect(declarations.map(({ name }) => name)).toEqual(['good']);
+  expect([...named]).toEqual(['RelayApp/default/good', 'RelayApp/default/bad']);
+});
+
+test('many aliases are refused before they are expanded', () => {
+  const bomb = `a: &a [x, x]\nb: [${'*a, '.repeat(200)}*a]\n`;
+  expect(problems(bomb)).toEqual([expect.stringMatching(/not valid YAML/)]);
+});
