@@ -129,21 +129,50 @@ test('a folder that goes deletes nothing, and is followed again when it is back'
   expect(apps.get(ref('shop'))?.metadata.deletionTimestamp).toBeUndefined();
 });
 
-test('a save that empties the file first, or puts another in its place, deletes nothing', async () => {
+test('an object is deleted only after it was missing for a while: a save that empties the file first deletes nothing', async () => {
   await using place = await emptyFolder();
   const path = join(place.folder, 'a.yaml');
   await writeFile(path, app('shop'));
-  await using running = await openFolderWorld(place.folder, place.data);
+  let now = 0;
+  await using running = await openFolderWorld(place.folder, place.data, () => now);
   const { apps } = running.world;
-  const uid = apps.get(ref('shop'))?.metadata.uid;
-  for (const round of ['1', '2', '3']) {
-    await writeFile(path, '');
-    await running.world.secrets.read(ref('nothing'));
-    await writeFile(`${path}~`, app('shop', `{ displayName: "${round}" }`));
-    await rename(`${path}~`, path);
-    await eventually(() => apps.get(ref('shop'))?.spec.displayName === round);
+  const before = apps.get(ref('shop'));
+  await writeFile(path, '');
+  await running.look();
+  now += 299;
+  await running.look();
+  expect(apps.get(ref('shop'))).toEqual(before);
+  await writeFile(path, app('shop'));
+  await running.look();
+  now += 299;
+  await writeFile(path, '');
+  await running.look();
+  expect(apps.get(ref('shop'))).toEqual(before);
+  now += 300;
+  await running.look();
+  expect(apps.get(ref('shop'))).toBeUndefined();
+});
+
+test('a file with a mistake keeps also what it does not mention any more', async () => {
+  await using place = await emptyFolder();
+  const path = join(place.folder, 'a.yaml');
+  await writeFile(path, `${app('one')}---\n${app('two')}`);
+  let now = 0;
+  await using running = await openFolderWorld(place.folder, place.data, () => now);
+  const { apps } = running.world;
+  const lookForLong = async (): Promise<void> => {
+    await running.look();
+    now += 1_000;
+    await running.look();
+  };
+  for (const text of [app('one', '{ nope: 1 }'), 'kind: [\n']) {
+    await writeFile(path, text);
+    await lookForLong();
+    expect([ref('one'), ref('two')].map((each) => apps.get(each)?.metadata.name)).toEqual(['one', 'two']);
   }
-  expect(apps.get(ref('shop'))?.metadata.uid).toBe(uid);
+  await writeFile(path, app('one'));
+  await lookForLong();
+  expect(apps.get(ref('two'))).toBeUndefined();
 });
 
 test('what another folder declared stays as it is', async () => {

@@ -18,12 +18,17 @@ export type RunningFolderWorld = AsyncDisposable & {
   readonly data: string;
   /** What is wrong with the folder at the moment. */
   problems(): readonly Problem[];
+  /** Reads the folder now; for worlds that do not follow it by themselves. */
+  look(): Promise<void>;
   /** Files that could not be understood when this world was loaded. */
   readonly damaged: readonly string[];
 };
 
-/** Follows `folder` with what an earlier world left in `data`. */
-export async function openFolderWorld(folder: string, data: string): Promise<RunningFolderWorld> {
+/**
+ * Follows `folder` with what an earlier world left in `data`. With a clock of the test's own (`now`, ms) it does not follow: the test
+ * says when to look.
+ */
+export async function openFolderWorld(folder: string, data: string, now?: () => number): Promise<RunningFolderWorld> {
   const secrets = join(data, 'secrets');
   await mkdir(secrets, { recursive: true });
   const world = new FolderWorld({
@@ -48,16 +53,17 @@ export async function openFolderWorld(folder: string, data: string): Promise<Run
     world,
     onProblems: (found) => (problems = found),
     onDeleted: () => {},
-    now: () => performance.now(),
+    now: now ?? (() => performance.now()),
   });
   await loop.look();
   const stop = new AbortController();
-  const running = loop.run(stop.signal);
+  const running = now === undefined ? loop.run(stop.signal) : Promise.resolve();
   return {
     world,
     folder,
     data,
     damaged,
+    look: () => loop.look(),
     problems: () => problems,
     [Symbol.asyncDispose]: async () => {
       stop.abort();
