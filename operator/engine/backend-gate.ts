@@ -19,6 +19,9 @@ export type BackendHealth = {
   readonly since: number | null;
 };
 
+/** Open for this long, the gate has proved right. */
+const PROVEN_MS = 30_000;
+
 /**
  * One place that knows that a backend is down, for everyone who needs it (operator-traps, rule 12): the first failure closes the gate,
  * one probe with one backoff asks when it is back, and all waiting work goes on together. Without it every key would
@@ -29,6 +32,7 @@ export class BackendGate {
   readonly #backoff: Backoff;
   readonly #listeners = new Set<(open: boolean) => void>();
   #outage: { readonly code: string; readonly message: string; readonly since: number } | null = null;
+  #openedAt: number | undefined;
   #wake: (() => void) | undefined;
 
   constructor(options: BackendGateOptions) {
@@ -55,6 +59,8 @@ export class BackendGate {
     if (this.#outage !== null) return;
     const { log, clock, name } = this.#options;
     const { code, message } = describeError(error);
+    // A backend that answers its probe and fails all the same must not be tried several times a second.
+    if (this.#openedAt === undefined || clock.monotonic() - this.#openedAt >= PROVEN_MS) this.#backoff.reset();
     this.#outage = { code, message, since: clock.now() };
     log.warn({ backend: name, code, error: message }, 'backend is down, work that needs it waits');
     this.#tell(false);
@@ -86,7 +92,7 @@ export class BackendGate {
         }
         const { since } = this.#outage;
         this.#outage = null;
-        this.#backoff.reset();
+        this.#openedAt = clock.monotonic();
         log.info({ backend: name, outageMs: clock.now() - since }, 'backend is back');
         this.#tell(true);
       }

@@ -248,4 +248,31 @@ describe('a backend that is down', () => {
     expect(new Set(d.runs).size).toBe(102);
     await d.end();
   });
+
+  test('one that answers its probe and fails all the same is tried ever more rarely', async () => {
+    const clock = new FakeClock();
+    const log = pino({ level: 'silent' });
+    const gate = new BackendGate({ name: 'postgres', probe: () => Promise.resolve(), clock, random: () => 0.5, log });
+    let runs = 0;
+    const controller = new Controller({
+      name: 'thing',
+      clock,
+      random: () => 0.5,
+      newId: () => 'id',
+      log,
+      gates: [gate],
+      reconcile: () => {
+        runs += 1;
+        return Promise.reject(new TransientError('ReadOnly', 'read-only', { backend: 'postgres' }));
+      },
+    });
+    controller.enqueue('a');
+    const stop = new AbortController();
+    const running = Promise.all([controller.run(stop.signal), gate.run(stop.signal)]);
+    await clock.advance(120_000);
+    expect(runs).toBeGreaterThan(5);
+    expect(runs).toBeLessThan(20);
+    stop.abort();
+    await running;
+  });
 });

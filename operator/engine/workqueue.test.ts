@@ -106,7 +106,7 @@ describe('priority', () => {
     const { queue: q } = queue();
     q.add('resync', { priority: 'low' });
     let turns = 0;
-    for (;;) {
+    while (turns < 100) {
       q.add(`fresh-${turns}-a`);
       q.add(`deleted-${turns}`, { priority: 'high' });
       const key = await q.get();
