@@ -5,6 +5,7 @@ import { pino, type Logger } from 'pino';
 import { collectDefaultMetrics, Registry as MetricsRegistry } from 'prom-client';
 import { FIELD_MANAGER, GROUP } from '#crds/api-group.ts';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
+import { loggedError } from '#crds/logged-error.ts';
 import type { OperatorConfig } from './config.ts';
 import { monotonicClock } from './directory/clock.ts';
 import { EnforcementWatch } from './directory/enforcement-watch.ts';
@@ -48,7 +49,11 @@ export type OperatorContext = AsyncDisposable & {
 };
 
 export function createContext(config: OperatorConfig): OperatorContext {
-  const log = pino({ level: config.LOG_LEVEL, base: { pod: config.POD_NAME } });
+  const log = pino({
+    level: config.LOG_LEVEL,
+    base: { pod: config.POD_NAME },
+    serializers: { err: loggedError },
+  });
   const metrics = new MetricsRegistry();
   collectDefaultMetrics({ register: metrics });
   const clock = systemClock;

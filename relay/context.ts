@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { pino, type Logger } from 'pino';
+import { loggedError } from '#crds/logged-error.ts';
 import { Registry } from 'prom-client';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
 import type { RelayConfig } from './config.ts';
@@ -26,7 +27,11 @@ const BLOCKING_TIMEOUT_MS = 5_000;
 /** Everything that a deployed relay is made of: Redis connections, the follower of the directory, the relay itself. */
 export async function createRelayContext(
   config: RelayConfig,
-  log: Logger = pino({ level: config.LOG_LEVEL, base: { relay: config.RELAY_ID } }),
+  log: Logger = pino({
+    level: config.LOG_LEVEL,
+    base: { relay: config.RELAY_ID },
+    serializers: { err: loggedError },
+  }),
 ): Promise<RelayContext> {
   const connections: RedisConnection[] = [];
   const connect = (name: string, options: { commandTimeoutMs?: number; sharded?: boolean } = {}): RedisConnection => {

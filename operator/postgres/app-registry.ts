@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { appEntryKey, tokenEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
+import { TransientError } from '../engine/errors.ts';
 import type { AppPolicy, AppRow, Registry, Subject } from '../registry/registry.ts';
 import { appEntry, insertKey, selectApp, type Rings } from './app-rows.ts';
 import { asTransient } from './backend-error.ts';
@@ -48,6 +49,24 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
     );
   }
 
+  /** Only a row of this identity, whatever the caller passes: no object can change another one's app. */
+  async function set(
+    tx: pg.PoolClient,
+    subject: Subject,
+    appId: string,
+    assignments: string,
+    values: readonly unknown[],
+  ): Promise<void> {
+    const { rowCount } = await tx.query(`UPDATE app SET ${assignments} WHERE ${identity} AND app_id = $4`, [
+      installation,
+      subject.namespace,
+      subject.name,
+      appId,
+      ...values,
+    ]);
+    if (rowCount !== 1) throw notRegistered(subject, appId);
+  }
+
   async function republish(
     tx: pg.PoolClient,
     subject: Subject,
@@ -60,7 +79,7 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
       subject.name,
       appId,
     ]);
-    if (row === undefined) throw new Error(`app ${appId} is not registered for ${objectOf(subject)}`);
+    if (row === undefined) throw notRegistered(subject, appId);
     return [appEntry(rings, subject, appId, policy, row.keys)];
   }
 
@@ -107,33 +126,30 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
 
     takeBackApp: (subject, appId, policy) =>
       change(subject, 'app.take-back', async (tx) => {
-        await tx.query(
-          `UPDATE app SET state = 'Active', object_uid = $2, policy = $3, changed_at = $4 WHERE app_id = $1`,
-          [appId, subject.uid, policy, new Date(now())],
-        );
+        await set(tx, subject, appId, `state = 'Active', object_uid = $5, policy = $6, changed_at = $7`, [
+          subject.uid,
+          policy,
+          new Date(now()),
+        ]);
         return { appId, changes: await republish(tx, subject, appId, policy) };
       }),
 
     updateApp: (subject, appId, policy) =>
       change(subject, 'app.update', async (tx) => {
-        await tx.query('UPDATE app SET policy = $2, changed_at = $3 WHERE app_id = $1', [
-          appId,
-          policy,
-          new Date(now()),
-        ]);
+        await set(tx, subject, appId, 'policy = $5, changed_at = $6', [policy, new Date(now())]);
         return { appId, changes: await republish(tx, subject, appId, policy), detail: { policy } };
       }),
 
     rebindApp: (subject, appId) =>
       change(subject, 'app.rebind', async (tx) => {
-        await tx.query('UPDATE app SET object_uid = $2 WHERE app_id = $1', [appId, subject.uid]);
+        await set(tx, subject, appId, 'object_uid = $5', [subject.uid]);
         return { appId, changes: [] };
       }),
 
     retireApp: (subject, appId, policy) =>
       change(subject, 'app.retire', async (tx) => {
         const state = policy === 'Retain' ? 'Retained' : 'Deleted';
-        await tx.query('UPDATE app SET state = $2, changed_at = $3 WHERE app_id = $1', [appId, state, new Date(now())]);
+        await set(tx, subject, appId, 'state = $5, changed_at = $6', [state, new Date(now())]);
         return { appId, changes: [{ key: appEntryKey(appId), body: null }], detail: { policy } };
       }),
 
@@ -162,6 +178,10 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
         return result;
       }),
   };
+}
+
+function notRegistered(subject: Subject, appId: string): Error {
+  return new TransientError('NotRegistered', `app ${appId} is not registered for ${objectOf(subject)}`);
 }
 
 function objectOf(subject: Subject): string {

@@ -1,5 +1,6 @@
+import { UnsealError } from '#crds/sealed.ts';
 import { NotLeadingError } from '../directory/errors.ts';
-import { TransientError } from '../engine/errors.ts';
+import { EngineError, TerminalError, TransientError } from '../engine/errors.ts';
 
 /** The name of the gate that a lost database closes (engine/backend-gate.ts). */
 export const POSTGRES = 'postgres';
@@ -14,7 +15,12 @@ export async function asTransient<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof NotLeadingError)
       throw new TransientError(error.code, error.message, { cause: error, quiet: true });
-    if (!(error instanceof Error)) throw error;
+    if (error instanceof EngineError || !(error instanceof Error)) throw error;
+    // Of this object alone, and nothing that waiting for PostgreSQL could mend.
+    if (error instanceof UnsealError)
+      throw new TerminalError('SecretNotOpened', `${error.message}: is an old key missing from ENCRYPTION_KEYS?`, {
+        cause: error,
+      });
     const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
     const isSql = code !== undefined && /^[0-9A-Z]{5}$/.test(code);
     // Two reconciles raced for one identity: the constraint decided, look again.

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { tokenEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
 import { Secret } from '#crds/keyring.ts';
+import { TransientError } from '../engine/errors.ts';
 import type { Registry, Subject, TokenRow } from '../registry/registry.ts';
 import type { RegistryOptions } from './app-registry.ts';
 import { asTransient } from './backend-error.ts';
@@ -28,9 +29,7 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
   async function change<T>(
     subject: Subject,
     action: string,
-    work: (
-      tx: pg.PoolClient,
-    ) => Promise<{
+    work: (tx: pg.PoolClient) => Promise<{
       result: T;
       hashes: readonly string[];
       changes: readonly EntryChange[];
@@ -97,7 +96,8 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
         const revoked = await revoke(tx, subject, mint.revoke);
         const { rows } = await tx.query<StoredRow>(
           `INSERT INTO token (sha256, id, app_id, installation, namespace, name, object_uid, environment, state, expires_at, changed_at, created_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'Active', $9, $10, $10) RETURNING *`,
+           SELECT $1, $2, app_id, installation, namespace, $6, $7, $8, 'Active', $9, $10, $10 FROM app
+            WHERE app_id = $3 AND installation = $4 AND namespace = $5 AND state = 'Active' RETURNING *`,
           [
             minted.sha256,
             minted.id,
@@ -111,6 +111,11 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
             at,
           ],
         );
+        // Retired since it was looked at, or never of this namespace.
+        if (rows.length === 0)
+          throw new TransientError('AppNotRegistered', `app ${mint.appId} is not registered in ${subject.namespace}`, {
+            quiet: true,
+          });
         const put = [...rows.map(readRow), ...retired];
         return {
           result: new Secret(minted.token),

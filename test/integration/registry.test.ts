@@ -1,0 +1,382 @@
+import { randomBytes } from 'node:crypto';
+import type pg from 'pg';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Keyring } from '#crds/keyring.ts';
+import { tokenHash } from '#crds/token-format.ts';
+import { createDirectoryCommit } from '#operator/postgres/directory-commit.ts';
+import { createPool } from '#operator/postgres/pool.ts';
+import { migrate, readMigrations } from '#operator/postgres/migrate.ts';
+import { createRegistry } from '#operator/postgres/registry.ts';
+import { createRegistryLog } from '#operator/postgres/registry-log.ts';
+import type { AppPolicy, AppRow, MintToken, Registry, Subject } from '#operator/registry/registry.ts';
+import { createDatabase } from '#test/parts/postgres-database.ts';
+
+// What the port (operator/registry/registry.ts) promises, of the adapter and a real PostgreSQL.
+
+const ring = (id: string): Keyring => Keyring.parse(`${id}:${randomBytes(32).toString('base64')}`);
+const NOW = Date.parse('2026-05-01T12:00:00Z');
+const policy: AppPolicy = {
+  enabled: true,
+  authentication: { bearer: true, keyAndSecret: true, signature: true },
+  limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10 },
+  channels: { clientEvents: true },
+};
+const shop: Subject = { namespace: 'shop', name: 'checkout', uid: 'uid-1' };
+
+type Leader = { readonly registry: Registry; readonly term: number };
+
+describe('the registry in PostgreSQL', () => {
+  const encryption = ring('e1');
+  const directory = ring('d1');
+  let stack: AsyncDisposableStack;
+  let pool: pg.Pool;
+  let now: number;
+
+  beforeEach(async () => {
+    now = NOW;
+    stack = new AsyncDisposableStack();
+    const database = stack.use(
+      await createDatabase({
+        template: {
+          name: 'registry',
+          migrate: async (url) => {
+            const migrating = createPool({ url, onConnectionLost: () => {} });
+            await migrate(migrating, await readMigrations());
+            await migrating.end();
+          },
+        },
+      }),
+    );
+    pool = createPool({ url: database.url, onConnectionLost: () => {} });
+    stack.defer(() => pool.end());
+  });
+
+  afterEach(() => stack.disposeAsync());
+
+  /** A new term, and the registry of the operator that leads in it. */
+  const lead = async (installation = 'default'): Promise<Leader> => {
+    const { term } = await createRegistryLog({ pool, keyring: directory, random: randomBytes }).takeOver();
+    const commit = createDirectoryCommit({ pool, keyring: directory, term: () => term, onCommitted: () => {} });
+    const rings = { installation, encryption, directory };
+    return { registry: createRegistry({ pool, commit, rings, now: () => now }), term };
+  };
+  /** Of the directory, before a test changes anything: taking over with fresh keys took one. */
+  const BASE = 1;
+  const query = async (sql: string, ...values: unknown[]): Promise<Record<string, unknown>[]> =>
+    (await pool.query<Record<string, unknown>>(sql, values)).rows;
+  const published = async (): Promise<string[]> =>
+    (await query('SELECT key FROM entry ORDER BY key COLLATE "C"')).map(({ key }) => String(key));
+  const everything = async (): Promise<unknown> => ({
+    app: await query('SELECT * FROM app ORDER BY app_id'),
+    keys: await query('SELECT * FROM app_key ORDER BY app_id, id'),
+    token: await query('SELECT * FROM token ORDER BY sha256'),
+    entry: await query('SELECT * FROM entry ORDER BY key'),
+    outbox: await query('SELECT * FROM outbox ORDER BY revision'),
+    audit: await query('SELECT * FROM audit ORDER BY id'),
+    directory: await query('SELECT * FROM directory'),
+  });
+  const found = async (registry: Registry, subject: Subject = shop): Promise<AppRow> => {
+    const row = await registry.findApp(subject, subject.uid);
+    if (row === undefined) throw new Error('not registered');
+    return row;
+  };
+  const mint = (appId: string, more: Partial<MintToken> = {}): MintToken => ({
+    appId,
+    environment: 'Live',
+    expiresAt: null,
+    retire: [],
+    revoke: [],
+    ...more,
+  });
+  /** Keys and secrets in plain, to compare. */
+  const credentials = ({ keys }: AppRow): string[] => keys.map(({ key, secret }) => `${key}:${secret.reveal()}`);
+
+  describe('apps', () => {
+    test('register, update, retire: each is one revision, one audit row and what the relays shall hold', async () => {
+      const { registry } = await lead();
+      expect(await registry.findApp(shop, shop.uid)).toBeUndefined();
+      await registry.registerApp(shop, policy);
+      const row = await found(registry);
+      expect(row).toMatchObject({ objectUid: 'uid-1', state: 'Active', policy, revision: BASE + 1, changedAt: NOW });
+      expect(row.appId).toMatch(/^[1-9][0-9]{9}$/);
+      expect(credentials(row)).toEqual([expect.stringMatching(/^[0-9a-z]{20}:[0-9a-z]{40}$/)]);
+      expect(await published()).toEqual([`app/${row.appId}`]);
+
+      now += 1_000;
+      await registry.updateApp(shop, row.appId, { ...policy, enabled: false });
+      expect(await found(registry)).toMatchObject({ policy: { enabled: false }, revision: BASE + 2, changedAt: now });
+      await registry.retireApp(shop, row.appId, 'Delete');
+      expect(await found(registry)).toMatchObject({ state: 'Deleted', revision: BASE + 3 });
+      expect(await published()).toEqual([]);
+      expect((await query('SELECT action FROM audit ORDER BY id')).map(({ action }) => action)).toEqual([
+        'app.register',
+        'app.update',
+        'app.retire',
+      ]);
+      expect(await query('SELECT revision FROM outbox ORDER BY revision')).toHaveLength(3);
+    });
+
+    test('of two that register one identity at once, one does, and the other is told to look again', async () => {
+      const { registry } = await lead();
+      const results = await Promise.allSettled([
+        registry.registerApp(shop, policy),
+        registry.registerApp(shop, policy),
+      ]);
+      expect(results.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+      expect(results.find(({ status }) => status === 'rejected')).toMatchObject({
+        reason: { code: 'RegistryConflict' },
+      });
+      expect(await published()).toHaveLength(1);
+    });
+
+    test('Retain comes back by itself, Delete only by its id, each with the keys it had', async () => {
+      const { registry } = await lead();
+      await registry.registerApp(shop, policy);
+      const first = await found(registry);
+      await registry.retireApp(shop, first.appId, 'Delete');
+      expect(await registry.findRetiredApp(shop, undefined)).toBeUndefined();
+      await registry.registerApp({ ...shop, uid: 'uid-2' }, policy);
+      const second = await found(registry, { ...shop, uid: 'uid-2' });
+      now += 1_000;
+      await registry.retireApp({ ...shop, uid: 'uid-2' }, second.appId, 'Retain');
+
+      const reborn = { ...shop, uid: 'uid-3' };
+      const retained = await registry.findRetiredApp(reborn, undefined);
+      expect(retained?.appId).toBe(second.appId);
+      const deleted = await registry.findRetiredApp(reborn, first.appId);
+      expect(deleted?.appId).toBe(first.appId);
+      await registry.takeBackApp(reborn, first.appId, policy);
+      const back = await found(registry, reborn);
+      expect(back).toMatchObject({ appId: first.appId, state: 'Active', objectUid: 'uid-3' });
+      expect(credentials(back)).toEqual(credentials(first));
+      expect(await published()).toEqual([`app/${first.appId}`]);
+    });
+
+    test('rebind: a rebuilt cluster finds its keys; nothing is published', async () => {
+      const { registry } = await lead();
+      await registry.registerApp(shop, policy);
+      const before = await found(registry);
+      const rebuilt = { ...shop, uid: 'uid-9' };
+      await registry.rebindApp(rebuilt, before.appId);
+      expect(await found(registry, rebuilt)).toMatchObject({
+        appId: before.appId,
+        objectUid: 'uid-9',
+        revision: BASE + 1,
+      });
+      expect(await query('SELECT revision FROM outbox')).toHaveLength(1);
+    });
+
+    test('purge: what was deleted long enough ago is gone for good with its tokens; Retained and fresh ones stay', async () => {
+      const { registry } = await lead();
+      const names = ['old', 'kept', 'fresh', 'living'];
+      const subjects = names.map((name) => ({ ...shop, name }));
+      for (const subject of subjects) await registry.registerApp(subject, policy);
+      const ids = await Promise.all(subjects.map(async (subject) => (await found(registry, subject)).appId));
+      const [old = '', kept = '', fresh = '', living = ''] = ids;
+      await registry.mintToken({ ...shop, name: 'old' }, mint(old));
+      await registry.mintToken({ ...shop, name: 'living' }, mint(living));
+      const subjectOf = (name: string): Subject => ({ ...shop, name });
+      await registry.retireApp(subjectOf('old'), old, 'Delete');
+      await registry.retireApp(subjectOf('kept'), kept, 'Retain');
+      now += 8 * 86_400_000;
+      await registry.retireApp(subjectOf('fresh'), fresh, 'Delete');
+      expect(await registry.purgeApps(now - 7 * 86_400_000)).toEqual([old]);
+      expect(await registry.purgeApps(now - 7 * 86_400_000)).toEqual([]);
+      expect(await query('SELECT 1 FROM token WHERE app_id = $1', old)).toEqual([]);
+      expect((await query('SELECT app_id FROM app')).map(({ app_id }) => String(app_id)).toSorted()).toEqual(
+        [kept, fresh, living].toSorted(),
+      );
+      expect((await published()).filter((key) => key.startsWith('token/'))).toHaveLength(1);
+    });
+  });
+
+  describe('tokens', () => {
+    const subject = { namespace: 'shop', name: 'ci', uid: 'uid-t' };
+    const appOf = async (registry: Registry): Promise<string> => {
+      await registry.registerApp(shop, policy);
+      return (await found(registry)).appId;
+    };
+
+    test('mint, retire, set the end, revoke: one revision each, and only the hash is kept', async () => {
+      const { registry } = await lead();
+      const appId = await appOf(registry);
+      const first = (await registry.mintToken(subject, mint(appId))).reveal();
+      expect(first).toMatch(/^rly_live_/);
+      expect(await registry.findTokens(subject, 'uid-t')).toMatchObject([
+        { sha256: tokenHash(first), state: 'Active', expiresAt: null, revision: BASE + 2, objectUid: 'uid-t' },
+      ]);
+      expect(JSON.stringify(await everything())).not.toContain(first);
+
+      now += 1_000;
+      const until = now + 60_000;
+      const retire = [{ sha256: tokenHash(first), until }];
+      const second = (await registry.mintToken(subject, mint(appId, { retire, environment: 'Test' }))).reveal();
+      expect(second).toMatch(/^rly_test_/);
+      expect(await registry.findTokens(subject, 'uid-t')).toMatchObject([
+        { sha256: tokenHash(second), state: 'Active', revision: BASE + 3 },
+        { sha256: tokenHash(first), state: 'Retiring', expiresAt: until, revision: BASE + 3 },
+      ]);
+      await registry.setTokenExpiry(subject, tokenHash(second), until + 1);
+      expect((await registry.findTokens(subject, 'uid-t'))[0]).toMatchObject({
+        expiresAt: until + 1,
+        revision: BASE + 4,
+      });
+      await registry.revokeTokens(subject, [first, second].map(tokenHash), 'spec.revoked');
+      expect(await registry.findTokens(subject, 'uid-t')).toMatchObject([
+        { state: 'Revoked', revision: BASE + 5 },
+        { state: 'Revoked', revision: BASE + 5 },
+      ]);
+      expect(await published()).toEqual([`app/${appId}`]);
+    });
+
+    test('a revoked token stays revoked, whatever is asked of it afterwards', async () => {
+      const { registry } = await lead();
+      const appId = await appOf(registry);
+      const sha256 = tokenHash((await registry.mintToken(subject, mint(appId))).reveal());
+      await registry.revokeTokens(subject, [sha256], 'test');
+      await registry.setTokenExpiry(subject, sha256, now + 1_000);
+      await registry.mintToken(subject, mint(appId, { retire: [{ sha256, until: now + 1_000 }], revoke: [sha256] }));
+      const rows = await registry.findTokens(subject, 'uid-t');
+      expect(rows.find((row) => row.sha256 === sha256)).toMatchObject({
+        state: 'Revoked',
+        expiresAt: null,
+        revision: BASE + 3,
+      });
+      expect(await published()).not.toContain(`token/${sha256}`);
+    });
+
+    test('one Active token for an identity, also when two mint at once', async () => {
+      const { registry } = await lead();
+      const appId = await appOf(registry);
+      const results = await Promise.allSettled([
+        registry.mintToken(subject, mint(appId)),
+        registry.mintToken(subject, mint(appId)),
+      ]);
+      expect(results.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+      expect(await registry.findTokens(subject, 'uid-t')).toHaveLength(1);
+    });
+
+    test('a later object of the same name answers for what is alive, not for what was revoked before it', async () => {
+      const { registry } = await lead();
+      const appId = await appOf(registry);
+      const dead = tokenHash((await registry.mintToken(subject, mint(appId))).reveal());
+      await registry.revokeTokens(subject, [dead], 'deleted');
+      const alive = tokenHash((await registry.mintToken(subject, mint(appId))).reveal());
+      expect((await registry.findTokens(subject, 'uid-other')).map(({ sha256 }) => sha256)).toEqual([alive]);
+      expect((await registry.findTokens(subject, 'uid-t')).map(({ sha256 }) => sha256).toSorted()).toEqual(
+        [alive, dead].toSorted(),
+      );
+    });
+  });
+
+  test('a deposed leader changes nothing, with any method', async () => {
+    const old = (await lead()).registry;
+    await old.registerApp(shop, policy);
+    const { appId } = await found(old);
+    const token = { namespace: 'shop', name: 'ci', uid: 'uid-t' };
+    const sha256 = tokenHash((await old.mintToken(token, mint(appId))).reveal());
+    await lead();
+    const before = await everything();
+    const attempts: Record<string, () => Promise<unknown>> = {
+      registerApp: () => old.registerApp({ ...shop, name: 'another' }, policy),
+      updateApp: () => old.updateApp(shop, appId, { ...policy, enabled: false }),
+      rebindApp: () => old.rebindApp({ ...shop, uid: 'uid-2' }, appId),
+      takeBackApp: () => old.takeBackApp(shop, appId, policy),
+      retireApp: () => old.retireApp(shop, appId, 'Delete'),
+      purgeApps: () => old.purgeApps(now + 1),
+      mintToken: () => old.mintToken({ ...token, name: 'another' }, mint(appId)),
+      setTokenExpiry: () => old.setTokenExpiry(token, sha256, now),
+      revokeTokens: () => old.revokeTokens(token, [sha256], 'test'),
+    };
+    for (const [name, attempt] of Object.entries(attempts)) {
+      const outcome = await attempt().then(
+        () => 'done',
+        (error: { code?: string }) => error.code,
+      );
+      expect({ name, outcome }).toEqual({ name, outcome: 'not_leading' });
+    }
+    expect(await everything()).toEqual(before);
+  });
+
+  describe('isolation', () => {
+    const stranger: Subject = { namespace: 'elsewhere', name: 'checkout', uid: 'uid-s' };
+
+    test('no object changes an app or a token of another identity, whatever ids it passes', async () => {
+      const { registry } = await lead();
+      await registry.registerApp(shop, policy);
+      const { appId } = await found(registry);
+      const token = { namespace: 'shop', name: 'ci', uid: 'uid-t' };
+      const sha256 = tokenHash((await registry.mintToken(token, mint(appId))).reveal());
+      await registry.registerApp({ ...shop, name: 'retired' }, policy);
+      const retired = (await found(registry, { ...shop, name: 'retired' })).appId;
+      await registry.retireApp({ ...shop, name: 'retired' }, retired, 'Retain');
+
+      expect(await registry.findApp(stranger, stranger.uid)).toBeUndefined();
+      expect(await registry.findApp(stranger, shop.uid)).toBeUndefined();
+      expect(await registry.findRetiredApp({ ...stranger, name: 'retired' }, retired)).toBeUndefined();
+      expect(await registry.findTokens({ ...stranger, name: 'ci' }, 'uid-t')).toEqual([]);
+
+      const state = async (): Promise<unknown> => [
+        await query('SELECT * FROM app ORDER BY app_id'),
+        await query('SELECT * FROM token WHERE sha256 = $1', sha256),
+        await query(`SELECT * FROM entry WHERE key LIKE 'app/%' OR key = $1 ORDER BY key`, `token/${sha256}`),
+      ];
+      const before = await state();
+      const attempts = [
+        () => registry.updateApp(stranger, appId, { ...policy, enabled: false }),
+        () => registry.takeBackApp(stranger, retired, policy),
+        () => registry.takeBackApp({ ...shop, name: 'another' }, retired, policy),
+        () => registry.rebindApp(stranger, appId),
+        () => registry.retireApp(stranger, appId, 'Delete'),
+        () => registry.retireApp({ ...shop, name: 'another' }, appId, 'Delete'),
+        () => registry.setTokenExpiry({ ...stranger, name: 'ci' }, sha256, now),
+        () => registry.revokeTokens({ ...stranger, name: 'ci' }, [sha256], 'test'),
+        () => registry.revokeTokens({ ...token, name: 'another' }, [sha256], 'test'),
+        () =>
+          registry.mintToken(
+            { ...stranger, name: 'thief' },
+            mint(appId, { retire: [{ sha256, until: now }], revoke: [sha256] }),
+          ),
+      ];
+      for (const attempt of attempts) await attempt().catch(() => undefined);
+      expect(await state()).toEqual(before);
+      // Above all: nobody got a token for somebody else's app.
+      expect(await query(`SELECT name FROM token WHERE namespace = 'elsewhere'`)).toEqual([]);
+    });
+
+    test('two installations with one database: the same names, apart', async () => {
+      const one = (await lead('one')).registry;
+      await one.registerApp(shop, policy);
+      const two = (await lead('two')).registry;
+      expect(await two.findApp(shop, shop.uid)).toBeUndefined();
+      await two.registerApp(shop, policy);
+      expect((await found(one)).appId).not.toBe((await found(two)).appId);
+      await two.retireApp(shop, (await found(two)).appId, 'Delete');
+      expect((await found(one)).state).toBe('Active');
+      expect(await (await lead('one')).registry.purgeApps(now + 1)).toEqual([]);
+    });
+
+    test("a secret does not open in another app's row, nor with another installation's name", async () => {
+      const { registry } = await lead();
+      await registry.registerApp(shop, policy);
+      await registry.registerApp({ ...shop, name: 'other' }, policy);
+      const [mine, others] = [await found(registry), await found(registry, { ...shop, name: 'other' })];
+      await query(
+        `UPDATE app_key SET id = (SELECT id || 'x' FROM app_key WHERE app_id = $1), secret = (SELECT secret FROM app_key WHERE app_id = $1) WHERE app_id = $2`,
+        mine.appId,
+        others.appId,
+      );
+      await expect(registry.findApp({ ...shop, name: 'other' }, shop.uid)).rejects.toMatchObject({
+        code: 'SecretNotOpened',
+      });
+      await query(`UPDATE app_key SET id = left(id, -1) WHERE app_id = $1`, others.appId);
+      await expect(registry.findApp({ ...shop, name: 'other' }, shop.uid)).rejects.toMatchObject({
+        code: 'SecretNotOpened',
+      });
+      await query(`UPDATE app SET installation = 'two' WHERE app_id = $1`, mine.appId);
+      await expect((await lead('two')).registry.findApp(shop, shop.uid)).rejects.toMatchObject({
+        code: 'SecretNotOpened',
+      });
+    });
+  });
+});
