@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
 import { freePorts } from './free-port.ts';
-import { createDatabase } from './postgres-database.ts';
+import { createDatabase, queryDatabase } from './postgres-database.ts';
 import { startProcess, type RunningProcess } from './process.ts';
 import { startRedis, type RedisServer } from './redis.ts';
 
@@ -46,6 +46,8 @@ export type InstallationOptions = {
   readonly acl?: readonly string[];
   readonly operatorPassword?: string;
   readonly relayPassword?: string;
+  /** Of a PostgreSQL user of the operator's own, who owns the database. Default: the operator is the superuser. */
+  readonly databasePassword?: string;
   /** A PostgreSQL server of the test's own, which it stops; its superuser's URL. Default: the run's server. */
   readonly postgresUrl?: string;
 };
@@ -58,6 +60,13 @@ export async function startInstallation(options: InstallationOptions): Promise<I
     const database = stack.use(
       await createDatabase(options.postgresUrl === undefined ? {} : { server: options.postgresUrl }),
     );
+    const databaseUrl = new URL(database.url);
+    if (options.databasePassword !== undefined) {
+      databaseUrl.username = database.name;
+      databaseUrl.password = options.databasePassword;
+      await queryDatabase(database.url, `CREATE ROLE ${database.name} LOGIN PASSWORD '${options.databasePassword}'`);
+      await queryDatabase(database.url, `ALTER DATABASE ${database.name} OWNER TO ${database.name}`);
+    }
     const redis = stack.use(await startRedis({ acl: [...acl] }));
     const ports = await freePorts(relays);
     const publicUrl = `http://127.0.0.1:${ports[0] ?? 0}`;
@@ -81,7 +90,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
           args: ['operator/main.ts'],
           cwd: ROOT,
           env: {
-            DATABASE_URL: database.url,
+            DATABASE_URL: databaseUrl.href,
             REDIS_URL: redisUrl('relay-operator', options.operatorPassword),
             RELAY_PUBLIC_URL: publicUrl,
             ENCRYPTION_KEYS: encryptionKeys,

@@ -1,0 +1,226 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { queryDatabase } from '#test/parts/postgres-database.ts';
+import { redisCommand } from '#test/parts/redis.ts';
+import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
+import { publish, Tenant } from '#test/parts/tenant.ts';
+
+// No secret ever leaves: every credential that exists at some time of a whole life is looked for, in plain, base64 and hex, in everything
+// that the product writes outside the Secrets: logs at debug level, objects, events, metrics, answers, Redis and PostgreSQL.
+
+const NAMESPACE = 'canary';
+const SYSTEM = 'canary-system';
+const PASSWORDS = {
+  operator: 'Canary-redis-operator-7hQ2',
+  relay: 'Canary-redis-relay-9kW4',
+  postgres: 'Canary-pg-3mX8',
+};
+const ACL = [
+  'user default on nopass ~* &* +@all',
+  `user relay-operator on >${PASSWORDS.operator} ~* &* +@all`,
+  `user relay on >${PASSWORDS.relay} ~* &* +@all`,
+];
+
+type Canary = { readonly what: string; readonly text: string };
+
+describeOnControlPlane('canaries', (cluster) => {
+  const tenant = new Tenant(cluster, NAMESPACE);
+  let installation: Installation;
+
+  beforeAll(async () => {
+    await cluster.kubectlOk(['apply', '-f', 'crds/generated']);
+    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
+    installation = await startInstallation({
+      kubeconfig: cluster.adminKubeconfig,
+      namespace: SYSTEM,
+      watchNamespaces: [NAMESPACE],
+      acl: ACL,
+      operatorPassword: PASSWORDS.operator,
+      relayPassword: PASSWORDS.relay,
+      databasePassword: PASSWORDS.postgres,
+    });
+  });
+
+  afterAll(async () => {
+    await installation?.[Symbol.asyncDispose]();
+  });
+
+  test('no credential is anywhere but in its Secret', async () => {
+    const canaries: Canary[] = [
+      ...Object.entries(PASSWORDS).map(([what, text]) => ({ what: `${what} password`, text })),
+      ...installation.keyMaterial.map((text, index) => ({ what: `key ${index}`, text })),
+    ];
+    const places: { readonly where: string; readonly text: string }[] = [];
+    const collect = async (): Promise<void> => {
+      for (const { name, key } of [
+        { name: 'shown-relay', key: 'PUSHER_APP_SECRET' },
+        { name: 'shown-token', key: 'RELAY_TOKEN' },
+        { name: 'again-token', key: 'RELAY_TOKEN' },
+      ]) {
+        const text = (await tenant.secret(name))?.data[key];
+        if (text !== undefined && !canaries.some((canary) => canary.text === text))
+          canaries.push({ what: `${name} ${key}`, text });
+      }
+    };
+    const look = async (where: string, read: () => Promise<string>): Promise<void> => {
+      places.push({ where, text: await read() });
+    };
+    const lookEverywhere = async (when: string): Promise<void> => {
+      await look(`objects ${when}`, () =>
+        tenant.kubectl('get', 'relayapp,relaytoken', '-o', 'yaml', '--show-managed-fields'),
+      );
+      await look(`events ${when}`, () => tenant.kubectl('get', 'events.events.k8s.io', '-o', 'yaml'));
+      await look(`lease ${when}`, () => cluster.kubectlOk(['-n', SYSTEM, 'get', 'lease', '-o', 'yaml']));
+      await look(`redis ${when}`, () => dumpRedis(installation.redis.url));
+      await look(`postgres ${when}`, () => dumpPostgres(installation.databaseUrl));
+      for (const { metricsUrl } of installation.operators)
+        await look(`metrics of ${metricsUrl}`, async () => (await fetch(metricsUrl)).text());
+      for (const { managementUrl } of installation.relays)
+        await look(`metrics of ${managementUrl}`, async () => (await fetch(`${managementUrl}/metrics`)).text());
+    };
+
+    await tenant.apply(tenant.app('shown'), tenant.token('shown', 'shown'), tenant.token('again', 'shown'));
+    await tenant.settled(3);
+    await collect();
+    const appId = await tenant.value('shown-relay', 'PUSHER_APP_ID');
+    const key = await tenant.value('shown-relay', 'PUSHER_APP_KEY');
+    const secret = await tenant.value('shown-relay', 'PUSHER_APP_SECRET');
+    const token = await tenant.value('shown-token', 'RELAY_TOKEN');
+    // Accepted and refused requests of every kind.
+    for (const { url } of installation.relays) {
+      expect((await publish(url, appId, { token })).status).toBe(200);
+      expect((await publish(url, appId, { key, secret })).status).toBe(200);
+      const refused = [
+        await publish(url, '1', { token }),
+        await publish(url, appId, { key: 'wrong', secret }),
+        await publish(url, appId, { token: `${token}x` }),
+        await curl('-H', `Authorization: Bearer ${token}`, '-d', 'not json', `${url}/api/v1/apps/${appId}/events`),
+        await curl(
+          '-H',
+          `Authorization: Bearer ${token}`,
+          '-H',
+          `X-Relay-Secret: ${secret}`,
+          `${url}/api/v1/apps/${appId}/channels`,
+        ),
+        await curl('-H', `Authorization: Bearer ${token}`, `${url}/nowhere/${secret.slice(0, 3)}`),
+      ];
+      for (const [index, { body }] of refused.entries()) await look(`refusal ${index} of ${url}`, async () => body);
+    }
+    await lookEverywhere('at rest');
+
+    // Lost, overwritten, revoked, refused, killed: every way that logs something unusual.
+    await tenant.kubectl('delete', 'secret', 'again-token');
+    await tenant.until('a new token is there', async () => {
+      const value = (await tenant.secret('again-token'))?.data['RELAY_TOKEN'];
+      return value !== undefined && !canaries.some(({ text }) => text === value);
+    });
+    await collect();
+    await tenant.patch('secret/shown-relay', { stringData: { PUSHER_APP_SECRET: 'guess' } });
+    await tenant.until('it is mended', async () => (await tenant.value('shown-relay', 'PUSHER_APP_SECRET')) === secret);
+    await tenant.patch('relaytoken/shown', { spec: { revoked: true } });
+    await tenant.condition('RelayToken', 'shown', 'Enforced', { status: 'True' });
+    for (const { url } of installation.relays)
+      await look('answer to a revoked token', async () => (await publish(url, appId, { token })).body);
+    await lookEverywhere('after a revocation');
+
+    // Backends that go away and a Redis that no longer knows the passwords: errors with addresses in them.
+    await installation.redis.restart();
+    await tenant.patch('relaytoken/shown', { spec: { revoked: false } });
+    await tenant.condition('RelayToken', 'shown', 'Ready', { status: 'True' });
+    await tenant.condition('RelayToken', 'shown', 'Enforced', { status: 'True' });
+    await collect();
+    await installation.redis.command('ACL', 'SETUSER', 'relay-operator', 'resetpass', '>changed');
+    await installation.redis.command('ACL', 'SETUSER', 'relay', 'resetpass', '>changed');
+    await installation.redis.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    for (const { process } of installation.operators) await process.waitForLine(/WRONGPASS/);
+    await lookEverywhere('at the end');
+    for (const { process } of [...installation.operators, ...installation.relays]) {
+      await process.stop();
+      await look(`output of ${process.pid}`, async () => process.output());
+    }
+
+    // Control: the canaries are real ones, and the search finds what is there.
+    expect(canaries.length).toBeGreaterThanOrEqual(9);
+    const secrets = await tenant.kubectl('get', 'secret', '-o', 'yaml');
+    expect(findings([{ where: 'Secrets', text: secrets }], canaries).length).toBeGreaterThanOrEqual(2);
+
+    expect(places.length).toBeGreaterThan(30);
+    expect(places.filter(({ text }) => text === '').map(({ where }) => where)).toEqual([]);
+    expect(findings(places, canaries)).toEqual([]);
+  });
+});
+
+/** Where a canary is, without saying it once more. */
+function findings(places: readonly { where: string; text: string }[], canaries: readonly Canary[]): string[] {
+  return places.flatMap(({ where, text }) =>
+    canaries.flatMap(({ what, text: canary }) =>
+      formsOf(canary).flatMap(({ form, text: wanted }) => {
+        const at = text.indexOf(wanted);
+        return at < 0 ? [] : [`${what} in ${form} in ${where}: ${text.slice(Math.max(0, at - 60), at)}…`];
+      }),
+    ),
+  );
+}
+
+/** Base64 of a text has another form at each of three offsets; what is common to all is what lies between. */
+function formsOf(text: string): { form: string; text: string }[] {
+  const base64 = [0, 1, 2].map((offset) => {
+    const encoded = Buffer.from(`${'-'.repeat(offset)}${text}`)
+      .toString('base64')
+      .replace(/=+$/, '');
+    return { form: `base64 at ${offset}`, text: encoded.slice(offset === 0 ? 0 : 4, -3) };
+  });
+  const bytes = Buffer.from(text);
+  const key = /^[A-Za-z0-9+/]{43}=$/.test(text)
+    ? [{ form: 'hex of its bytes', text: Buffer.from(text, 'base64').toString('hex') }]
+    : [];
+  return [
+    { form: 'plain', text },
+    { form: 'percent-encoding', text: encodeURIComponent(text) },
+    ...base64,
+    { form: 'hex', text: bytes.toString('hex') },
+    ...key,
+  ];
+}
+
+async function curl(...args: string[]): Promise<{ body: string }> {
+  const { stdout } = await promisify(execFile)('curl', ['-sS', '-i', ...args]);
+  return { body: stdout };
+}
+
+/** Every key with its value, whatever its type. */
+async function dumpRedis(url: string): Promise<string> {
+  const keys = (await redisCommand(url, 'KEYS', '*')) as string[];
+  const dumped = await Promise.all(
+    keys.map(async (key) => {
+      const type = (await redisCommand(url, 'TYPE', key)) as string;
+      const read: Record<string, string[]> = {
+        string: ['GET', key],
+        hash: ['HGETALL', key],
+        stream: ['XRANGE', key, '-', '+'],
+        set: ['SMEMBERS', key],
+        zset: ['ZRANGE', key, '0', '-1', 'WITHSCORES'],
+        list: ['LRANGE', key, '0', '-1'],
+      };
+      const [name = 'GET', ...args] = read[type] ?? ['GET', key];
+      return `${key} ${type} ${JSON.stringify(await redisCommand(url, name, ...args))}`;
+    }),
+  );
+  if (dumped.length === 0) throw new Error('nothing in Redis');
+  return dumped.join('\n');
+}
+
+/** Every row of every table. */
+async function dumpPostgres(url: string): Promise<string> {
+  const tables = await queryDatabase(url, `SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`);
+  const dumped = await Promise.all(
+    tables.map(async ({ tablename }) =>
+      JSON.stringify(
+        await queryDatabase(url, `SELECT row_to_json(row)::text AS text FROM "${String(tablename)}" AS row`),
+      ),
+    ),
+  );
+  return dumped.join('\n');
+}
