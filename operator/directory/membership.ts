@@ -22,8 +22,11 @@ export type Member = {
 /** Who counts (rule 10). A replica counts from its first report on, until it is known to have left. */
 export type Membership = {
   readonly members: ReadonlyMap<string, Member>;
-  /** Runs that have ended: a report of theirs that arrives late does not bring them back. */
-  readonly ended: ReadonlySet<string>;
+  /**
+   * The last beat heard of each run that has ended or seems to have. A late report of a dead process says nothing new and does not bring
+   * it back. One that beats on is alive after all: not to count a relay that serves would be worse than to wait for one.
+   */
+  readonly ended: ReadonlyMap<string, number>;
 };
 
 const ENDED_KEPT = 1_000;
@@ -36,7 +39,7 @@ export function startMembership(rows: readonly ReplicaRow[], now: number): Membe
     row.id,
     { ...row, report: undefined, heardAt: now, saved: true },
   ]);
-  return { members: new Map(members), ended: new Set() };
+  return { members: new Map(members), ended: new Map() };
 }
 
 /** Takes in reports, from wherever they come and in any order. Returns the same object when nothing changed. */
@@ -47,12 +50,12 @@ export function hear(
 ): Membership {
   let { members, ended } = membership;
   for (const [id, report] of reports) {
-    if (ended.has(report.nonce)) continue;
+    if (report.beat <= (ended.get(report.nonce) ?? -1)) continue;
     const known = members.get(id);
     const sameRun = known?.nonce === report.nonce;
     // Also after a Redis rollback: what it says then is older than what we know.
     if (sameRun && known.report !== undefined && known.report.beat >= report.beat) continue;
-    if (known !== undefined && !sameRun) ended = withEnded(ended, known.nonce);
+    if (known !== undefined && !sameRun) ended = withEnded(ended, known);
     const member: Member = {
       id,
       nonce: report.nonce,
@@ -85,11 +88,11 @@ export function departures(membership: Membership, now: number): Departure[] {
 
 /** Removes a run, unless a newer boot has taken its id meanwhile. */
 export function depart(membership: Membership, { id, nonce }: Pick<Departure, 'id' | 'nonce'>): Membership {
-  const ended = withEnded(membership.ended, nonce);
-  if (membership.members.get(id)?.nonce !== nonce) return { ...membership, ended };
+  const member = membership.members.get(id);
+  if (member?.nonce !== nonce) return membership;
   const members = new Map(membership.members);
   members.delete(id);
-  return { members, ended };
+  return { members, ended: withEnded(membership.ended, member) };
 }
 
 export function markSaved(membership: Membership, { id, nonce, fenceAfterMs }: ReplicaRow): Membership {
@@ -108,6 +111,7 @@ export function highestReport(membership: Membership): Position {
   return { epoch, revision };
 }
 
-function withEnded(ended: ReadonlySet<string>, nonce: string): ReadonlySet<string> {
-  return new Set([...ended, nonce].slice(-ENDED_KEPT));
+function withEnded(ended: ReadonlyMap<string, number>, { nonce, report }: Member): ReadonlyMap<string, number> {
+  const kept = [...ended].filter(([other]) => other !== nonce).slice(1 - ENDED_KEPT);
+  return new Map([...kept, [nonce, report?.beat ?? 0]]);
 }

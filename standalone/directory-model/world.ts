@@ -135,9 +135,12 @@ export class World {
 
   bye(relay: Relay): void {
     // Not before it is gone: the last report is allowed to get lost.
-    void relay.follower.bye().then(() => {
-      relay.process.crashed = true;
-    });
+    void this.#leave(relay);
+  }
+
+  async #leave({ follower, process }: Relay): Promise<void> {
+    await follower.bye();
+    process.crashed = true;
   }
 
   livingRelays(): Relay[] {

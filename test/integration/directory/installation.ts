@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import pg from 'pg';
+import type pg from 'pg';
 import { tokenEntryKey } from '#crds/directory/entry-body.ts';
 import type { EntryChange } from '#crds/directory/entry-body.ts';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
@@ -192,4 +192,4 @@ export function tokenChange(name: string, id = name): EntryChange {
   return { key: tokenKey(name), body };
 }
 
-export const revokeChange = (name: string): EntryChange => ({ key: tokenKey(name), body: null }) as EntryChange;
+export const revokeChange = (name: string): EntryChange => ({ key: tokenKey(name), body: null });

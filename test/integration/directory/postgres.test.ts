@@ -73,7 +73,7 @@ test('two operators that start at once migrate once; a newer database is refused
   await using two = disposablePool(database.url);
   const migrations = await readMigrations();
   const applied = await Promise.all([migrate(one.pool, migrations), migrate(two.pool, migrations)]);
-  expect(applied.flat().sort()).toEqual(migrations.map(({ number }) => number));
+  expect(applied.flat().sort((a, b) => a - b)).toEqual(migrations.map(({ number }) => number));
   await expect(migrate(one.pool, migrations.slice(0, -1))).rejects.toThrow(NewerDatabaseError);
 });
 

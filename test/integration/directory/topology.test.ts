@@ -23,9 +23,9 @@ test('Redis Cluster: the slot moves to another primary under load', async () => 
   const { epoch } = relay.follower.position();
   let last = 0;
   let published = 0;
-  let isMoving = true;
+  const moved = new AbortController();
   const load = (async () => {
-    while (isMoving || published < 50) {
+    while (!moved.signal.aborted || published < 50) {
       published += 1;
       last = await operator.publish(tokenChange(`t${published % 20}`, `id${published}`));
     }
@@ -33,7 +33,7 @@ test('Redis Cluster: the slot moves to another primary under load', async () => 
   const before = await cluster.ownerOf(keys.head);
   const after = await cluster.moveSlot(keys.head);
   const back = await cluster.moveSlot(keys.head);
-  isMoving = false;
+  moved.abort();
   await load;
   expect(new Set([before, after, back]).size).toBe(3);
   await operator.enforcedByAll(last, 30_000);
