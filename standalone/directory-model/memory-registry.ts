@@ -12,8 +12,6 @@ export type Statements = {
   run<T>(effect: () => T, enabled?: () => boolean): Promise<T>;
 };
 
-export const atOnce: Statements = { run: async (effect) => effect() };
-
 type Tables = {
   row: DirectoryRow;
   entries: ReadonlyMap<string, string>;
