@@ -3,7 +3,6 @@ export const CONDITION = {
   Ready: 'Ready',
   Enforced: 'Enforced',
   CredentialsReady: 'CredentialsReady',
-  Warning: 'Warning',
   Reconciling: 'Reconciling',
   Stalled: 'Stalled',
 } as const;
@@ -21,7 +20,6 @@ export const REASON = {
   // Terminal: a person must change something
   Conflict: 'Conflict',
   AppIdNotRetained: 'AppIdNotRetained',
-  InvalidSpec: 'InvalidSpec',
   // Enforced (directory.md)
   Publishing: 'Publishing',
   Rejected: 'Rejected',
@@ -31,5 +29,4 @@ export const REASON = {
   Propagating: 'Propagating',
 } as const;
 
-export type ConditionType = (typeof CONDITION)[keyof typeof CONDITION];
 export type Reason = (typeof REASON)[keyof typeof REASON];

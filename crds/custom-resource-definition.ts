@@ -75,7 +75,7 @@ function fieldPath(field: string): string {
 }
 
 function structural(schema: z.ZodType): Json {
-  return clean(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Json);
+  return clean(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }));
 }
 
 /**

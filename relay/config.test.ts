@@ -6,7 +6,7 @@ const environment = { REDIS_URL: 'redis://user:hunter2@localhost', DIRECTORY_KEY
 
 test('defaults, environment, and flags over both', () => {
   const result = readConfig(['--port', '7000'], { ...environment, PORT: '7001', LOG_LEVEL: '' });
-  expect(result).toMatchObject({ kind: 'config', config: { PORT: 7000, METRICS_PORT: 9601, LOG_LEVEL: 'info' } });
+  expect(result).toMatchObject({ kind: 'settings', settings: { PORT: 7000, METRICS_PORT: 9601, LOG_LEVEL: 'info' } });
 });
 
 test('what is wrong is said by name, all at once, and never with the secret', () => {

@@ -19,8 +19,6 @@ const status = z.object({
     .optional(),
 });
 
-export type KubernetesStatus = z.infer<typeof status>;
-
 export type KubernetesErrorOptions = ErrorOptions & {
   readonly retryAfterMs?: number | undefined;
   /** The Status said which object it is about; so a 404 is about the object, not about the path. */

@@ -7,7 +7,7 @@ import type { ObjectRef } from './object-ref.ts';
  * able to tell which one it is in; test/integration/world runs one contract suite against both.
  *
  * Implementations MUST make their own successful write visible to the next `get` (write-through), MUST guard every write with the UID
- * and resourceVersion that the caller saw, and MUST throw a TransientError with code `conflict` when the object has changed meanwhile.
+ * and resourceVersion that the caller saw, and MUST throw a quiet TransientError when the object has changed meanwhile.
  */
 export interface Objects<T extends RelayApp | RelayToken> {
   /** The object as last seen; never a network call. */

@@ -26,7 +26,7 @@ export type DesiredSecret = ObjectRef & {
 
 /**
  * Where credentials are handed out. Implementations MUST NOT change a Secret that another one owns or that is of another type, even
- * when it appears between look and write: they throw a TransientError with code `conflict`.
+ * when it appears between look and write: they throw a quiet TransientError.
  */
 export interface Secrets {
   /** Every Secret of this owner, from a cache of the Secrets that carry our label. */
