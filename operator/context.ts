@@ -16,6 +16,7 @@ import { systemClock } from './engine/clock.ts';
 import { EventRecorder } from './engine/events.ts';
 import { LeaderElection, LeaseLostError } from './engine/leader-election.ts';
 import { ControllerMetrics } from './engine/metrics.ts';
+import { OutageLog } from './engine/outage-log.ts';
 import { KubernetesClient } from './kubernetes/client.ts';
 import { Connection } from './kubernetes/connection.ts';
 import { eventSink } from './kubernetes/event-sink.ts';
@@ -30,7 +31,7 @@ import { createDirectoryCommit } from './postgres/directory-commit.ts';
 import { createPool } from './postgres/pool.ts';
 import { createRegistry } from './postgres/registry.ts';
 import { createRegistryLog } from './postgres/registry-log.ts';
-import { connectRedis, type RedisConnection } from './redis/connection.ts';
+import { connectRedis, REDIS_OUTAGE, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryStore } from './redis/directory-store.ts';
 
 /** Everything that an operator process is made of. Constructed once, from the configuration alone. */
@@ -64,8 +65,9 @@ export function createContext(config: OperatorConfig): OperatorContext {
     onConnectionLost: (error) => log.debug({ error: error.message }, 'a PostgreSQL connection was lost'),
   });
   const redisUrl = config.REDIS_URL.reveal();
-  const redis = connectRedis({ url: redisUrl, log, name: 'directory' });
-  const subscriber = connectRedis({ url: redisUrl, log, name: 'directory-reports' });
+  const outages = new OutageLog(log, REDIS_OUTAGE);
+  const redis = connectRedis({ url: redisUrl, log, name: 'directory', outages });
+  const subscriber = connectRedis({ url: redisUrl, log, name: 'directory-reports', outages });
 
   const connection = new Connection(kubeConfig(config), clock);
   const client = new KubernetesClient({

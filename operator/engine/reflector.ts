@@ -5,6 +5,7 @@ import { describeError, ExpiredError, MalformedStreamError, TransientError } fro
 import type { ListerWatcher, ListPage, WatchEvent } from './lister-watcher.ts';
 import { compareResourceVersions } from './object.ts';
 import type { EngineObject } from './object.ts';
+import { OutageLog } from './outage-log.ts';
 import type { Store } from './store.ts';
 
 export type ReflectorOptions<T extends EngineObject> = {
@@ -15,6 +16,8 @@ export type ReflectorOptions<T extends EngineObject> = {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
+  /** Shared by the reflectors of one server, made with `LIST_OR_WATCH`: when it is down they say so in one line. Default: its own. */
+  readonly outages?: OutageLog;
   /** The namespace that `source` is limited to, when the store is fed by several reflectors. */
   readonly scope?: string;
   readonly pageSize?: number;
@@ -30,6 +33,9 @@ export type ReflectorHealth = {
   readonly since: number | null;
 };
 
+/** What an OutageLog of reflectors says. */
+export const LIST_OR_WATCH = { down: 'list or watch failed, trying again', up: 'list and watch work again' };
+
 /** The server ends a watch after 5 to 10 minutes; a client that is still waiting this much later is talking to nobody. */
 const GRACE_MS = 30_000;
 /** A watch that lived this long, or brought news, proves that the server is well: the next failure starts from the shortest delay. */
@@ -42,6 +48,7 @@ const PROVEN_MS = 30_000;
 export class Reflector<T extends EngineObject> {
   readonly #options: ReflectorOptions<T>;
   readonly #backoff: Backoff;
+  readonly #outages: OutageLog;
   /** From where to watch; undefined when the state must be listed first. */
   #position: string | undefined;
   /** What the next list asks for; only '' is sure to be served after a 410. */
@@ -53,6 +60,7 @@ export class Reflector<T extends EngineObject> {
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
+    this.#outages = options.outages ?? new OutageLog(options.log, LIST_OR_WATCH);
     this.#backoff = new Backoff({ baseMs: 500, maxMs: 30_000, random: options.random });
   }
 
@@ -197,10 +205,10 @@ export class Reflector<T extends EngineObject> {
       return;
     }
     if (this.#outage === null) {
-      log.warn(
-        { resource: name, code, error: message, retryMs: Math.round(delay) },
-        'list or watch failed, trying again',
-      );
+      const fields = { resource: name, code, error: message, retryMs: Math.round(delay) };
+      // A server that is down fails every reflector; what it refuses concerns this one.
+      if (error instanceof TransientError && error.backend !== undefined) this.#outages.down(name, fields);
+      else log.warn(fields, LIST_OR_WATCH.down);
       this.#outage = { code, message, since: clock.now(), attempts: 1 };
     } else {
       this.#outage.code = code;
@@ -219,7 +227,8 @@ export class Reflector<T extends EngineObject> {
     const { clock, log, name } = this.#options;
     const { since, attempts } = this.#outage;
     this.#outage = null;
-    log.info({ resource: name, attempts, outageMs: clock.now() - since }, 'list and watch work again');
+    const fields = { resource: name, attempts, outageMs: clock.now() - since };
+    if (!this.#outages.up(name, fields)) log.info(fields, LIST_OR_WATCH.up);
   }
 }
 

@@ -5,7 +5,8 @@ import type { RelayToken } from '#crds/relay-token.ts';
 import type { Clock } from '../engine/clock.ts';
 import type { EventRecorder } from '../engine/events.ts';
 import type { EngineObject } from '../engine/object.ts';
-import { Reflector, type ReflectorHealth } from '../engine/reflector.ts';
+import { OutageLog } from '../engine/outage-log.ts';
+import { LIST_OR_WATCH, Reflector, type ReflectorHealth } from '../engine/reflector.ts';
 import { Store, type StoreEvent } from '../engine/store.ts';
 import { keyOf, type ObjectRef } from '../world/object-ref.ts';
 import type { Change, World } from '../world/world.ts';
@@ -51,6 +52,7 @@ export function createKubernetesWorld({
   });
   const secrets = new Store<KubernetesSecret, 'owner'>({ log, ...scoped, indexes: { owner: ownerUids } });
   const stores = [apps, tokens, secrets];
+  const outages = new OutageLog(log, LIST_OR_WATCH);
   const reflectors = [
     ...reflect(apps, RELAY_APPS),
     ...reflect(tokens, RELAY_TOKENS),
@@ -73,6 +75,7 @@ export function createKubernetesWorld({
         clock,
         random: Math.random,
         log,
+        outages,
         ...(namespace === undefined ? {} : { scope: namespace }),
       });
       return { name, reflector };

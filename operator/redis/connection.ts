@@ -2,6 +2,7 @@ import { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { parseRedisUrl } from '#crds/redis-url.ts';
 import type { RedisAddress } from '#crds/redis-url.ts';
+import { OutageLog } from '../engine/outage-log.ts';
 
 export type RedisConnection = Redis | Cluster;
 
@@ -13,7 +14,12 @@ export type ConnectOptions = {
   readonly name: string;
   /** How long a command may take, waiting for a connection included. Default 3 000 ms. */
   readonly commandTimeoutMs?: number;
+  /** Shared by the connections to one Redis, made with `REDIS_OUTAGE`: when it is away they say so in one line. Default: its own. */
+  readonly outages?: OutageLog;
 };
+
+/** What an OutageLog of connections says. */
+export const REDIS_OUTAGE = { down: 'Redis cannot be reached, trying again', up: 'Redis can be reached again' };
 
 /** TCP and TLS trust of the system (NODE_EXTRA_CA_CERTS included). */
 const common = (address: RedisAddress, { name, commandTimeoutMs = 3_000 }: ConnectOptions) => ({
@@ -44,16 +50,9 @@ const backoff = (times: number): number => Math.min(50 * 2 ** Math.min(times, 6)
 export function connectRedis(options: ConnectOptions): RedisConnection {
   const address = parseRedisUrl(options.url);
   const redis = open(address, options);
-  let out = false;
-  redis.on('error', (error: Error) => {
-    if (out) return;
-    out = true;
-    options.log.warn({ connection: options.name, err: error }, 'Redis cannot be reached, trying again');
-  });
-  redis.on('ready', () => {
-    if (out) options.log.info({ connection: options.name }, 'Redis can be reached again');
-    out = false;
-  });
+  const { name, outages = new OutageLog(options.log, REDIS_OUTAGE) } = options;
+  redis.on('error', (error: Error) => outages.down(name, { connection: name, err: error }));
+  redis.on('ready', () => outages.up(name, { connection: name }));
   return redis;
 }
 

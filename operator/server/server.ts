@@ -13,6 +13,9 @@ export type ServerOptions = {
   readonly checks: readonly ReadinessCheck[];
 };
 
+/** Probes wait a second or a few. */
+const CHECK_MS = 2_000;
+
 export type OperatorServer = AsyncDisposable & { readonly metricsPort: number; readonly healthPort: number };
 
 /** `/metrics` on one port, `/healthz` and `/readyz` on the other: kubelet needs no access to metrics. */
@@ -29,7 +32,7 @@ export async function startServer({
   const healthApp = fastify();
   healthApp.get('/healthz', () => 'ok\n');
   healthApp.get('/readyz', async (_request, reply) => {
-    const results = await Promise.allSettled(checks.map(({ check }) => check()));
+    const results = await Promise.allSettled(checks.map(({ check }) => inTime(check())));
     const lines = checks.map(({ name }, index) => {
       const result = results[index];
       return result?.status === 'rejected' ? `[-] ${name}: ${messageOf(result.reason)}` : `[+] ${name}`;
@@ -46,6 +49,17 @@ export async function startServer({
       await Promise.all([metricsApp.close(), healthApp.close()]);
     },
   };
+}
+
+/** A backend that says nothing is as little ready as one that refuses, and a probe has a deadline of its own. */
+async function inTime(check: Promise<void>): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_MS} ms`)), CHECK_MS);
+  try {
+    await Promise.race([check, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** What a configured port of 0 became. */
