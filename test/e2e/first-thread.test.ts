@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import Pusher from 'pusher';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { accessObjects, operatorServiceAccount, renderChart } from '#test/parts/chart.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { PusherClient } from '#test/parts/pusher-js.ts';
 import { startInstallation, type Installation } from '#test/parts/installation.ts';
@@ -25,13 +26,13 @@ describeOnControlPlane('the first thread', (cluster) => {
   const open: InstanceType<typeof PusherClient>[] = [];
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '-f', 'crds/generated']);
     await cluster.kubectlOk(['create', 'namespace', NAMESPACE]);
     await cluster.kubectlOk(['create', 'namespace', 'relay-system']);
+    const chart = await renderChart(cluster, { namespace: 'relay-system', values: { watchNamespaces: [] } });
+    await cluster.apply(accessObjects(chart));
     installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
+      kubeconfig: await cluster.serviceAccountKubeconfig('relay-system', operatorServiceAccount(chart)),
       namespace: 'relay-system',
-      watchNamespaces: [NAMESPACE],
     });
   });
 

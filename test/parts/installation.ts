@@ -5,6 +5,7 @@ import { freePorts } from './free-port.ts';
 import { createDatabase, queryDatabase } from './postgres-database.ts';
 import { startProcess, type RunningProcess } from './process.ts';
 import { startRedis, type RedisServer } from './redis.ts';
+import { documentedUsers, withUser } from './redis-users.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -42,7 +43,7 @@ export type InstallationOptions = {
   readonly watchNamespaces?: readonly string[];
   readonly operators?: number;
   readonly relays?: number;
-  /** Redis users as docs/redis.md has them. */
+  /** Redis users, with the passwords below. Default: those of docs/redis.md. */
   readonly acl?: readonly string[];
   readonly operatorPassword?: string;
   readonly relayPassword?: string;
@@ -54,7 +55,7 @@ export type InstallationOptions = {
 
 /** The product as it is deployed: operator and relay processes over a database and a Redis of their own. All end with it. */
 export async function startInstallation(options: InstallationOptions): Promise<Installation> {
-  const { kubeconfig, namespace, watchNamespaces = [], operators = 2, relays = 2, acl = [] } = options;
+  const { kubeconfig, namespace, watchNamespaces = [], operators = 2, relays = 2 } = options;
   const stack = new AsyncDisposableStack();
   try {
     const database = stack.use(
@@ -67,13 +68,13 @@ export async function startInstallation(options: InstallationOptions): Promise<I
       await queryDatabase(database.url, `CREATE ROLE ${database.name} LOGIN PASSWORD '${options.databasePassword}'`);
       await queryDatabase(database.url, `ALTER DATABASE ${database.name} OWNER TO ${database.name}`);
     }
-    const redis = stack.use(await startRedis({ acl: [...acl] }));
+    const redis = stack.use(await startRedis({ acl: [...(options.acl ?? (await documentedUsers()))] }));
     const ports = await freePorts(relays);
     const publicUrl = `http://127.0.0.1:${ports[0] ?? 0}`;
     const keys = (id: string): string => `${id}:${randomBytes(32).toString('base64')}`;
     const directoryKeys = keys('d1');
-    const redisUrl = (user: string, password: string | undefined): string =>
-      password === undefined ? redis.url : `redis://${user}:${password}@127.0.0.1:${redis.port}`;
+    const redisUrl = (user: 'relay-operator' | 'relay', password: string | undefined): string =>
+      password === undefined ? withUser(redis.url, user) : `redis://${user}:${password}@127.0.0.1:${redis.port}`;
     const encryptionKeys = keys('e1');
 
     const installation: Installation = {

@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import type pg from 'pg';
@@ -50,18 +49,6 @@ export async function migratedDatabase(server?: string): ReturnType<typeof creat
 export function disposablePool(url: string): AsyncDisposable & { readonly pool: pg.Pool } {
   const pool = createPool({ url, onConnectionLost: () => {} });
   return { pool, [Symbol.asyncDispose]: () => pool.end() };
-}
-
-/** The users of docs/redis.md, as lines of an ACL file. */
-export async function documentedUsers(): Promise<string[]> {
-  const text = await readFile(new URL('../../../docs/redis.md', import.meta.url), 'utf8');
-  const users = text.split('\n').filter((line) => line.startsWith('ACL SETUSER '));
-  return ['user default on nopass ~* &* +@all', ...users.map((line) => line.replace('ACL SETUSER', 'user'))];
-}
-
-export function withUser(url: string, user: 'relay-operator' | 'relay'): string {
-  const password = user === 'relay' ? 'relay-password' : 'operator-password';
-  return url.replace('://', `://${user}:${password}@`);
 }
 
 export type RunningOperator = AsyncDisposable & {

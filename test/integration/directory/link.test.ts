@@ -4,7 +4,8 @@ import { connectRedis as connectRelayRedis } from '#relay/redis/connection.ts';
 import { createDirectoryFeed } from '#relay/redis/directory-feed.ts';
 import { directoryLinkContract } from '#standalone/directory-link-contract.ts';
 import { startRedis } from '#test/parts/redis.ts';
-import { documentedUsers, keys, silentLog, withUser } from './installation.ts';
+import { documentedUsers, withUser } from '#test/parts/redis-users.ts';
+import { keys, silentLog } from './installation.ts';
 
 directoryLinkContract(async () => {
   const server = await startRedis({ acl: await documentedUsers() });

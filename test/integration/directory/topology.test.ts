@@ -1,16 +1,8 @@
 import { expect, test } from 'vitest';
 import { eventually } from '#test/parts/eventually.ts';
 import { startCluster, startSentinel } from '#test/parts/redis-topologies.ts';
-import {
-  documentedUsers,
-  keys,
-  migratedDatabase,
-  startOperator,
-  startRelay,
-  tokenChange,
-  tokenHash,
-  withUser,
-} from './installation.ts';
+import { documentedUsers, withUser } from '#test/parts/redis-users.ts';
+import { keys, migratedDatabase, startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
 
 test('Redis Cluster: the slot moves to another primary under load', async () => {
   await using database = await migratedDatabase();

@@ -8,15 +8,8 @@ import { eventually } from '#test/parts/eventually.ts';
 import { freePorts } from '#test/parts/free-port.ts';
 import { startProcess, type RunningProcess } from '#test/parts/process.ts';
 import { startRedis, type RedisServer } from '#test/parts/redis.ts';
-import {
-  documentedUsers,
-  keyring,
-  KEYS,
-  migratedDatabase,
-  startOperator,
-  withUser,
-  type RunningOperator,
-} from '../directory/installation.ts';
+import { documentedUsers, withUser } from '#test/parts/redis-users.ts';
+import { keyring, KEYS, migratedDatabase, startOperator, type RunningOperator } from '../directory/installation.ts';
 import { TestClient } from './test-client.ts';
 
 /** Relay processes as they are deployed: real Redis with the documented users, entries from a real publisher over PostgreSQL. */
