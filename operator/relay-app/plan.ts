@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { FINALIZER } from '#crds/api-group.ts';
 import { REASON } from '#crds/conditions.ts';
 import { defaultedApp, type DefaultedApp } from '#crds/relay-app.ts';
-import { removalProgress } from '../reconcile/removal.ts';
+import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
 import type { AppPolicy, AppRow } from '../registry/registry.ts';
 import { appSecret } from './secret.ts';
@@ -73,21 +73,8 @@ function planRemoval(snapshot: AppSnapshot): AppPlan {
   // Not left to the garbage collector: whoever applies the same name again finds the way clear.
   const [owned] = snapshot.strays;
   if (owned !== undefined) return step({ do: 'DeleteSecret', secret: owned });
-  const progress = removalProgress(snapshot.enforced, row.changedAt, snapshot.now);
-  switch (progress.kind) {
-    case 'wait':
-      return { steps: [], await: row.revision, pending: true, outcome: { kind: 'requeueAfter', ms: progress.ms } };
-    case 'unconfirmed':
-      return {
-        steps: [
-          { do: 'Event', type: 'Warning', reason: 'RemovalUnconfirmed', message: progress.message },
-          { do: 'RemoveFinalizer' },
-        ],
-        outcome: DONE,
-      };
-    case 'enforced':
-      return step({ do: 'RemoveFinalizer' });
-  }
+  const { revision, changedAt } = row;
+  return planRelease({ enforced: snapshot.enforced, revision, changedAt }, snapshot.now);
 }
 
 function blocked(snapshot: AppSnapshot, reason: 'Conflict' | 'AppIdNotRetained', message: string): AppPlan {

@@ -1,7 +1,7 @@
 import { FINALIZER } from '#crds/api-group.ts';
 import { REASON } from '#crds/conditions.ts';
 import { defaultedToken, type DefaultedToken } from '#crds/relay-token.ts';
-import { removalProgress } from '../reconcile/removal.ts';
+import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
 import { live, newest } from './rows.ts';
 import { findToken, tokenSecret } from './secret.ts';
@@ -102,21 +102,8 @@ function planRemoval(snapshot: TokenSnapshot): TokenPlan {
   if (owned !== undefined) return step({ do: 'DeleteSecret', secret: owned });
   const last = newest(snapshot.rows);
   if (last === undefined) return step({ do: 'RemoveFinalizer' });
-  const progress = removalProgress(snapshot.enforced, last.changedAt, snapshot.now);
-  switch (progress.kind) {
-    case 'wait':
-      return { steps: [], await: last.revision, pending: true, outcome: { kind: 'requeueAfter', ms: progress.ms } };
-    case 'unconfirmed':
-      return {
-        steps: [
-          { do: 'Event', type: 'Warning', reason: 'RemovalUnconfirmed', message: progress.message },
-          { do: 'RemoveFinalizer' },
-        ],
-        outcome: DONE,
-      };
-    case 'enforced':
-      return step({ do: 'RemoveFinalizer' });
-  }
+  const { revision, changedAt } = last;
+  return planRelease({ enforced: snapshot.enforced, revision, changedAt }, snapshot.now);
 }
 
 function step(only: TokenStep): TokenPlan {
