@@ -54,6 +54,8 @@ export class Reflector<T extends EngineObject> {
   /** What the next list asks for; only '' is sure to be served after a 410. */
   #listFrom = '0';
   #paged = true;
+  /** A version has expired since the last progress: normal once, e.g. after the server started anew; not again and again. */
+  #expired = false;
   /** The highest version that the server has shown us. */
   #seen: string | undefined;
   #outage: { code: string; message: string; since: number; attempts: number } | null = null;
@@ -144,10 +146,10 @@ export class Reflector<T extends EngineObject> {
         this.#position = reached;
         this.#listFrom = reached;
         this.#seen = reached;
-        this.#backoff.reset();
+        this.#progressed();
       }
     } catch (error) {
-      if (clock.monotonic() - started >= PROVEN_MS) this.#backoff.reset();
+      if (clock.monotonic() - started >= PROVEN_MS) this.#progressed();
       const cut = watch.signal.aborted && !signal.aborted;
       if (!cut || !opened) throw cut ? watch.signal.reason : error;
       // Perhaps the connection is half-open, perhaps there was no news: no outage, until a new connection fails.
@@ -158,7 +160,7 @@ export class Reflector<T extends EngineObject> {
     }
     // A server that accepts and hangs up at once must not be asked in a tight loop.
     const lived = clock.monotonic() - started;
-    if (lived >= PROVEN_MS) this.#backoff.reset();
+    if (lived >= PROVEN_MS) this.#progressed();
     else if (lived < 1000) await clock.sleep(this.#backoff.next(), signal);
     return this.#position ?? position;
   }
@@ -197,10 +199,11 @@ export class Reflector<T extends EngineObject> {
     const expired = error instanceof ExpiredError;
     if (expired) this.#listFrom = '';
     if (expired || error instanceof MalformedStreamError) this.#position = undefined;
-    const first = this.#backoff.failures === 0;
+    const firstExpired = expired && !this.#expired;
+    this.#expired ||= expired;
     const delay = this.#backoff.next(error instanceof TransientError ? error.retryAfterMs : 0);
     const { code, message } = describeError(error);
-    if (expired && first) {
+    if (firstExpired) {
       log.debug({ resource: name, code }, 'resource version expired, listing again');
       return;
     }
@@ -220,6 +223,11 @@ export class Reflector<T extends EngineObject> {
     } catch {
       // Stopping.
     }
+  }
+
+  #progressed(): void {
+    this.#backoff.reset();
+    this.#expired = false;
   }
 
   #recovered(): void {
