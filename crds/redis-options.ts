@@ -45,6 +45,8 @@ export function redisOptions(address: RedisAddress, input: RedisOptionsInput) {
           enableOfflineQueue: false,
           clusterRetryStrategy: backoff,
           slotsRefreshTimeout: 3_000,
+          // The one refresh that a moved slot causes may ask a node that has not heard of it yet.
+          slotsRefreshInterval: 5_000,
           // With TLS the certificate is of the name, not of the address that it resolves to.
           ...(address.tls ? { dnsLookup: asGiven } : {}),
         },

@@ -1,3 +1,4 @@
+import { Cluster } from 'ioredis';
 import type { Logger } from 'pino';
 import { PATIENCE_MS, type Bus, type BusListener, type BusMessage, type Reach } from '../bus/bus.ts';
 import { decodeEnvelope, encodeEnvelope } from '../bus/envelope.ts';
@@ -37,6 +38,11 @@ type Interest = {
 
 const DEFAULT_LINGER_MS = 3_000;
 const SWEEP_MS = 500;
+/**
+ * A Cluster ends the subscriptions of a slot that moves, and the client library may ask a node that does not know of the move yet, and
+ * take its answer for good. Subscribing again to what is subscribed costs next to nothing.
+ */
+const CLUSTER_REASSERT_MS = 5_000;
 const CHANNELS_PER_COMMAND = 500;
 /** The payload crosses to Redis once, however many channels it goes to. ARGV: payload, then the channels. */
 const PUBLISH_TO_MANY = `for i = 2, #ARGV do redis.call('SPUBLISH', ARGV[i], ARGV[1]) end return #ARGV - 1`;
@@ -47,9 +53,11 @@ export class RedisBus implements Bus {
   readonly #interests = new Map<string, Interest>();
   readonly #sweep: NodeJS.Timeout;
   #flushScheduled = false;
+  #reassertedAt: number;
 
   constructor(options: RedisBusOptions) {
     this.#options = options;
+    this.#reassertedAt = options.now();
     this.#patience = new Patience(options.publisher, PATIENCE_MS, options.now);
     options.subscriber.on('smessageBuffer', this.#receive);
     options.subscriber.on('close', this.#forgetConfirmations);
@@ -128,14 +136,14 @@ export class RedisBus implements Bus {
     this.#flushScheduled = true;
     setImmediate(() => {
       this.#flushScheduled = false;
-      this.#subscribeToUnconfirmed();
+      this.#subscribeToAll('unknown');
     });
   };
 
-  #subscribeToUnconfirmed(): void {
+  #subscribeToAll(state: Interest['state']): void {
     const byApp = new Map<string, Map<string, Interest>>();
     for (const [name, interest] of this.#interests) {
-      if (interest.state !== 'unknown' || interest.count === 0) continue;
+      if (interest.state !== state || interest.count === 0) continue;
       const names = byApp.get(interest.appId) ?? new Map<string, Interest>();
       byApp.set(interest.appId, names.set(name, interest));
     }
@@ -173,6 +181,10 @@ export class RedisBus implements Bus {
 
   #sweepOnce(): void {
     const { subscriber, now, lingerMs = DEFAULT_LINGER_MS } = this.#options;
+    if (subscriber instanceof Cluster && now() - this.#reassertedAt >= CLUSTER_REASSERT_MS) {
+      this.#reassertedAt = now();
+      this.#subscribeToAll('confirmed');
+    }
     const over = new Map<string, string[]>();
     let unconfirmed = false;
     for (const [name, interest] of this.#interests) {
