@@ -11,7 +11,8 @@ import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 // The product as a user meets it: kubectl, an unmodified pusher-js, the pusher SDK and curl, on a real control plane with two operators and
 // two relays. docs/getting-started.md walks a person through the same.
 
-const NAMESPACE = 'shop';
+const NAMESPACE = 'first-thread';
+const RELEASE_NAMESPACE = 'first-thread-system';
 const manifest = (kind: string, name: string, spec: unknown) => ({
   apiVersion: 'relay-operator.dev/v1alpha1',
   kind,
@@ -27,12 +28,12 @@ describeOnControlPlane('the first thread', (cluster) => {
 
   beforeAll(async () => {
     await cluster.kubectlOk(['create', 'namespace', NAMESPACE]);
-    await cluster.kubectlOk(['create', 'namespace', 'relay-system']);
-    const chart = await renderChart(cluster, { namespace: 'relay-system', values: { watchNamespaces: [] } });
+    await cluster.kubectlOk(['create', 'namespace', RELEASE_NAMESPACE]);
+    const chart = await renderChart(cluster, { namespace: RELEASE_NAMESPACE, values: { watchNamespaces: [] } });
     await cluster.apply(accessObjects(chart));
     installation = await startInstallation({
-      kubeconfig: await cluster.serviceAccountKubeconfig('relay-system', operatorServiceAccount(chart)),
-      namespace: 'relay-system',
+      kubeconfig: await cluster.serviceAccountKubeconfig(RELEASE_NAMESPACE, operatorServiceAccount(chart)),
+      namespace: RELEASE_NAMESPACE,
     });
   });
 

@@ -99,18 +99,16 @@ export async function startSentinel(
     primaryPort,
     failover: async () => {
       const target = (await primaryPort()) === primary.port ? replica : primary;
-      // Refused (NOGOODSLAVE, INPROG) until the sentinel has heard from the replica: ask until it takes it.
+      // Refused (NOGOODSLAVE, INPROG) until the sentinel has heard from the replica, and given up again when the sentinel cannot finish
+      // in time: asked again until it is done.
       await eventually(
         async () => {
-          if ((await primaryPort()) === target.port) return true;
+          if ((await primaryPort()) === target.port && (await info(target, 'replication'))['role'] === 'master')
+            return true;
           await first.command('SENTINEL', 'FAILOVER', name);
-          return true;
+          return false;
         },
-        { timeout: 30_000, interval: 200, describe: 'the sentinel accepts the failover' },
-      );
-      await eventually(
-        async () => (await primaryPort()) === target.port && (await info(target, 'replication'))['role'] === 'master',
-        { timeout: 30_000, describe: 'the sentinels name the new primary' },
+        { timeout: 60_000, interval: 500, describe: 'the sentinels name the new primary' },
       );
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
