@@ -26,7 +26,7 @@ import { kubernetesPodLook } from './kubernetes/pod-look.ts';
 import { restMetrics } from './kubernetes/rest-metrics.ts';
 import { createKubernetesWorld, type KubernetesWorld } from './kubernetes/world.ts';
 import type { LeaderOptions } from './leader.ts';
-import { POSTGRES } from './postgres/backend-error.ts';
+import { isPostgresUnavailable, POSTGRES } from './postgres/backend-error.ts';
 import { createDirectoryCommit } from './postgres/directory-commit.ts';
 import { createPool } from './postgres/pool.ts';
 import { createRegistry } from './postgres/registry.ts';
@@ -96,6 +96,11 @@ export function createContext(config: OperatorConfig): OperatorContext {
   const world = createKubernetesWorld({ client: fenced, namespaces: config.WATCH_NAMESPACES, clock, log, recorder });
 
   const enforcement = new EnforcementWatch(monotonicClock);
+  const gate = (name: string, probe: (signal: AbortSignal) => Promise<unknown>): BackendGate =>
+    new BackendGate({ name, probe: async (signal) => void (await probe(signal)), clock, random: Math.random, log });
+  const postgres = gate(POSTGRES, () => pool.query('SELECT 1'));
+  const gates = [postgres, gate(KUBERNETES_BACKEND, (signal) => client.version({ signal }))];
+
   const publisher = new Publisher({
     keyring: config.DIRECTORY_KEYS,
     registry: createRegistryLog({ pool, keyring: config.DIRECTORY_KEYS, random: randomBytes }),
@@ -105,6 +110,13 @@ export function createContext(config: OperatorConfig): OperatorContext {
     log,
     podLook: kubernetesPodLook(client, config.POD_NAMESPACE),
     metrics: createPublisherMetrics(metrics),
+    saidElsewhere: (error) => {
+      // The connection says so itself.
+      if (redis.status !== 'ready') return true;
+      if (!isPostgresUnavailable(error)) return false;
+      postgres.close(error);
+      return true;
+    },
   });
   const commit = createDirectoryCommit({
     pool,
@@ -122,12 +134,6 @@ export function createContext(config: OperatorConfig): OperatorContext {
     },
     now: () => clock.now(),
   });
-  const gate = (name: string, probe: (signal: AbortSignal) => Promise<unknown>): BackendGate =>
-    new BackendGate({ name, probe: async (signal) => void (await probe(signal)), clock, random: Math.random, log });
-  const gates = [
-    gate(POSTGRES, () => pool.query('SELECT 1')),
-    gate(KUBERNETES_BACKEND, (signal) => client.version({ signal })),
-  ];
 
   return {
     config,

@@ -23,6 +23,8 @@ export type PublisherOptions = {
   /** Without it a silent replica counts until it reports again, says bye, or has fenced itself. */
   readonly podLook?: PodLook;
   readonly metrics?: PublisherMetrics;
+  /** True when somebody else says of this error that a backend is down, so that an outage is one line in the log. Default: nobody does. */
+  readonly saidElsewhere?: (error: unknown) => boolean;
   /** Rule 5; default 2 000. */
   readonly beatMs?: number;
   /** Rule 4: how long reports are waited for before a rebuild; longer than the 2 s between two reports of a relay. Default 5 000. */
@@ -47,7 +49,7 @@ export class Publisher {
   #beatAt = 0;
   #pruneAt = 0;
   #rotationRefused = false;
-  #failing: string | undefined;
+  #failing: { readonly step: string; readonly level: 'warn' | 'debug' } | undefined;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -183,17 +185,19 @@ export class Publisher {
     const { log, metrics } = this.#options;
     try {
       await work();
-      if (this.#failing === step) {
+      if (this.#failing?.step === step) {
+        const { level } = this.#failing;
         this.#failing = undefined;
-        log.info({ step }, 'the directory can be worked on again');
+        log[level === 'warn' ? 'info' : level]({ step }, 'the directory can be worked on again');
       }
     } catch (error) {
       if (error instanceof NotLeadingError) throw error;
       this.#leading?.published.doubt();
       metrics?.errors.inc({ step });
+      const level = this.#options.saidElsewhere?.(error) === true ? 'debug' : 'warn';
       if (this.#failing === undefined)
-        log.warn({ step, err: error }, 'the directory cannot be worked on, trying again');
-      this.#failing ??= step;
+        log[level]({ step, err: error }, 'the directory cannot be worked on, trying again');
+      this.#failing ??= { step, level };
     }
   }
 

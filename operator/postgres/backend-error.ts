@@ -8,6 +8,18 @@ export const POSTGRES = 'postgres';
 /** SQLSTATE classes that mean "not now": connection exceptions, resources, operator intervention, system errors; serialisation failures. */
 const NOT_NOW = /^(08|53|57|58|40)/;
 
+/** Whether PostgreSQL cannot be worked with at all at the moment, as opposed to refusing one statement. */
+export function isPostgresUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = sqlState(error);
+  return code === undefined || NOT_NOW.test(code);
+}
+
+function sqlState(error: Error): string | undefined {
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}
+
 /** Runs a registry call; what PostgreSQL throws becomes an error that the engine understands. */
 export async function asTransient<T>(work: () => Promise<T>): Promise<T> {
   try {
@@ -21,15 +33,13 @@ export async function asTransient<T>(work: () => Promise<T>): Promise<T> {
       throw new TerminalError('SecretNotOpened', `${error.message}: is an old key missing from ENCRYPTION_KEYS?`, {
         cause: error,
       });
-    const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-    const isSql = code !== undefined && /^[0-9A-Z]{5}$/.test(code);
     // Two reconciles raced for one identity: the constraint decided, look again.
-    if (code === '23505')
+    if (sqlState(error) === '23505')
       throw new TransientError('RegistryConflict', 'another row was registered meanwhile', {
         cause: error,
         quiet: true,
       });
-    if (isSql && !NOT_NOW.test(code)) throw error;
+    if (!isPostgresUnavailable(error)) throw error;
     throw new TransientError('PostgresUnavailable', `PostgreSQL: ${error.message}`, {
       cause: error,
       backend: POSTGRES,

@@ -13,6 +13,8 @@ const DONE = { kind: 'done' } as const;
 
 /** How long a token that lost its Secret goes on working for whoever read it in time. The `overlap` of rotation, once that is declared. */
 const OVERLAP_MS = 168 * 3_600_000;
+/** How long a new token waits for its app before it says so. */
+const PATIENCE_MS = 2_000;
 /** A Secret that is deleted over and over leaves this many retiring tokens at the most. */
 const MOST_RETIRING = 3;
 
@@ -32,6 +34,9 @@ export function planToken(snapshot: TokenSnapshot): TokenPlan {
     return blockedPlan(snapshot, message);
   }
   const { app } = snapshot;
+  // Applied together with its app, it waits a moment without a word: the app's registration reconciles it, and saves a write.
+  const young = PATIENCE_MS - (snapshot.now - Date.parse(object.metadata.creationTimestamp ?? ''));
+  if (app.kind !== 'registered' && young > 0) return { steps: [], outcome: { kind: 'requeueAfter', ms: young } };
   if (app.kind === 'absent') {
     return waitingPlan(
       snapshot,

@@ -27,8 +27,8 @@ const REBUILT = 'the directory in Redis is rebuilt';
 /** What the operator says of an outage: each line once, however long it lasts and however much waits for it. */
 const SAID = {
   apiserver: [LIST_OR_WATCH],
-  postgres: ['the directory cannot be worked on, trying again', 'backend is down, work that needs it waits'],
-  redis: ['Redis cannot be reached, trying again', 'the directory cannot be worked on, trying again', REBUILT],
+  postgres: ['backend is down, work that needs it waits'],
+  redis: ['Redis cannot be reached, trying again', REBUILT],
 };
 const SAID_BY_RELAY = [
   'Redis cannot be reached, trying again',
