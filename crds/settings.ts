@@ -34,7 +34,7 @@ export function readSettings<S extends z.ZodObject>(
   } catch (error) {
     return {
       kind: 'invalid',
-      text: `${error instanceof Error ? error.message : 'wrong flags'}\n(--help lists all settings)\n`,
+      text: `${wrongFlags(error)}\n(--help lists all settings)\n`,
     };
   }
   if (flags['help'] === true) return { kind: 'help', text: help(schema, summary) };
@@ -89,6 +89,13 @@ export const commonSettings = {
     .default('info')
     .describe('Least level that is logged.'),
 };
+
+function wrongFlags(error: unknown): string {
+  if (!(error instanceof Error)) return 'wrong flags';
+  // Its message repeats the argument, which may be a URL with a password whose flag was forgotten.
+  const positional = 'code' in error && error.code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL';
+  return positional ? 'an argument that belongs to no flag: write --name=value' : error.message;
+}
 
 function flagOf(name: string): string {
   return name.toLowerCase().replaceAll('_', '-');

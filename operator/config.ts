@@ -6,17 +6,16 @@ import { commonSettings, parsedBy, port, readSettings, type SettingsResult } fro
 
 const httpUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL, such as https://relay.example.com' })
-  .refine((text) => new URL(text).pathname === '/', { error: 'must not have a path: the relay serves from the root' });
+  // What is no URL at all has its message already.
+  .refine((text) => !URL.canParse(text) || isOrigin(new URL(text)), {
+    error: 'must not have a path, a query or a user: the relay serves from the root',
+  })
+  .transform((text) => new URL(text).origin);
 
 const namespaces = z
   .string()
   .default('')
-  .transform((text) =>
-    text
-      .split(',')
-      .map((name) => name.trim())
-      .filter((name) => name !== ''),
-  )
+  .transform((text) => [...new Set(text.split(',').map((name) => name.trim()))].filter((name) => name !== ''))
   .describe('Namespaces to serve, with commas between. Default: all.');
 
 /** Every setting of the operator. */
@@ -81,6 +80,10 @@ export function processConfig(): OperatorConfig {
   const stream = result.kind === 'help' ? process.stdout : process.stderr;
   stream.write(result.text);
   process.exit(result.kind === 'help' ? 0 : 2);
+}
+
+function isOrigin({ pathname, search, hash, username, password }: URL): boolean {
+  return pathname === '/' && [search, hash, username, password].every((part) => part === '');
 }
 
 /** The file that every pod with a service account has. */

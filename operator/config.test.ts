@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest';
+import { readConfig } from './config.ts';
+
+const KEYS = `one:${Buffer.alloc(32, 1).toString('base64')}`;
+const ENVIRONMENT = {
+  DATABASE_URL: 'postgres://operator:hunter2@db/relay',
+  REDIS_URL: 'redis://redis',
+  RELAY_PUBLIC_URL: 'https://relay.example.com',
+  ENCRYPTION_KEYS: KEYS,
+  DIRECTORY_KEYS: KEYS,
+};
+
+test.each([
+  ['nonsense', 'must be an http:// or https:// URL'],
+  ['ftp://relay.example.com', 'must be an http:// or https:// URL'],
+  ['https://relay.example.com/path', 'must not have a path'],
+  ['https://relay.example.com/?a=1', 'must not have a path'],
+  ['https://user:hunter2@relay.example.com', 'must not have a path'],
+])('RELAY_PUBLIC_URL=%s is refused with a line that says why', (url, expected) => {
+  const result = readConfig([], { ...ENVIRONMENT, RELAY_PUBLIC_URL: url });
+  expect(result.kind === 'invalid' && result.text).toContain(`RELAY_PUBLIC_URL: ${expected}`);
+  expect(JSON.stringify(result)).not.toContain('hunter2');
+});
+
+test('a URL ends without a slash, so that a path can follow it', () => {
+  const result = readConfig([], { ...ENVIRONMENT, RELAY_PUBLIC_URL: 'https://relay.example.com:8443/' });
+  expect(result).toMatchObject({ settings: { RELAY_PUBLIC_URL: 'https://relay.example.com:8443' } });
+});
+
+test('a secret that was given without its flag is not repeated', () => {
+  const result = readConfig([ENVIRONMENT.DATABASE_URL], ENVIRONMENT);
+  expect(result.kind === 'invalid' && result.text).toContain('--name=value');
+  expect(JSON.stringify(result)).not.toContain('hunter2');
+});
+
+test('a namespace that is named twice is watched once', () => {
+  const result = readConfig(['--watch-namespaces', 'shop, blog,shop,'], ENVIRONMENT);
+  expect(result).toMatchObject({ settings: { WATCH_NAMESPACES: ['shop', 'blog'] } });
+});
