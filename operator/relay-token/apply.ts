@@ -51,15 +51,17 @@ async function mint(
     // A cache that lags must not retire a token that is safely in its Secret.
     const { secretName } = defaultedToken(name, object.spec);
     const secret = await sinks.secrets.readLive({ namespace, name: secretName });
-    if (secret !== undefined && secret.owner?.uid === uid && findToken([secret], lost) !== undefined) {
+    if (secret !== undefined && secret.owner?.uid === uid && findToken([secret], lost.sha256) !== undefined) {
       throw new TransientError('StaleCache', `Secret ${secretName} holds its token after all`, { quiet: true });
     }
-    sinks.recorder.event(
-      object,
-      'Warning',
-      'TokenReissued',
-      `Secret ${secretName} no longer held the token: a new one is in it; the old one works on for 7 days (set spec.revoked to end it at once)`,
-    );
+    if (lost.handedOut) {
+      sinks.recorder.event(
+        object,
+        'Warning',
+        'TokenReissued',
+        `Secret ${secretName} no longer held the token: a new one is in it; the old one works on for 7 days (set spec.revoked to end it at once)`,
+      );
+    }
   }
   const token = await sinks.registry.mintToken({ namespace, name, uid }, mint);
   await sinks.secrets.apply(tokenSecret(object, mint.appId, sinks.relayUrl, token.reveal()));

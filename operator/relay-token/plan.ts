@@ -3,6 +3,7 @@ import { REASON } from '#crds/conditions.ts';
 import { defaultedToken, type DefaultedToken } from '#crds/relay-token.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
+import type { MintToken, TokenRow } from '../registry/registry.ts';
 import { live, newest } from './rows.ts';
 import { findToken, tokenSecret } from './secret.ts';
 import type { TokenSnapshot } from './snapshot.ts';
@@ -72,11 +73,7 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
   const ours = secret.kind === 'ours' ? [secret.secret, ...strays] : strays;
   const token = findToken(ours, active.sha256);
   if (token === undefined) {
-    // A deleted Secret is repaired, not a kill switch: a new token, and the old one works on for whoever has read it.
-    const until = Math.min(now + OVERLAP_MS, active.expiresAt ?? Number.POSITIVE_INFINITY);
-    const tooMany = rows.filter((row) => row.state === 'Retiring').slice(MOST_RETIRING - 1);
-    const replace = { retire: [{ sha256: active.sha256, until }], revoke: tooMany.map((row) => row.sha256) };
-    return step({ do: 'MintToken', mint: { ...mint, ...replace }, lost: active.sha256 });
+    return planReissue(snapshot, active, mint);
   }
   if (active.expiresAt !== expiresAt) return step({ do: 'SetExpiry', sha256: active.sha256, expiresAt });
   const desired = tokenSecret(object, appId, relayUrl, token);
@@ -84,6 +81,24 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
   const [stray] = strays;
   if (stray !== undefined) return step({ do: 'DeleteSecret', secret: stray });
   return settledPlan(snapshot, spec, active);
+}
+
+/** No Secret holds the active token: a new one. */
+function planReissue(
+  { object, rows, now }: TokenSnapshot,
+  active: TokenRow,
+  mint: Pick<MintToken, 'appId' | 'environment' | 'expiresAt'>,
+): TokenPlan {
+  // The status names a token only once it is in its Secret. Of another object's (a rebuilt cluster) nobody can say who has it.
+  const handedOut = active.objectUid !== object.metadata.uid || object.status?.tokenId === active.id;
+  const lost = { sha256: active.sha256, handedOut };
+  // The operator was killed before it could hand it out: nobody has it.
+  if (!handedOut) return step({ do: 'MintToken', mint: { ...mint, retire: [], revoke: [active.sha256] }, lost });
+  // A deleted Secret is repaired, not a kill switch: the old one works on for whoever has read it.
+  const until = Math.min(now + OVERLAP_MS, active.expiresAt ?? Number.POSITIVE_INFINITY);
+  const tooMany = rows.filter((row) => row.state === 'Retiring').slice(MOST_RETIRING - 1);
+  const replace = { retire: [{ sha256: active.sha256, until }], revoke: tooMany.map((row) => row.sha256) };
+  return step({ do: 'MintToken', mint: { ...mint, ...replace }, lost });
 }
 
 function planRevoked(snapshot: TokenSnapshot): TokenPlan {
