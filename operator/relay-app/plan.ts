@@ -22,22 +22,23 @@ export function planApp(snapshot: AppSnapshot): AppPlan {
 
   const spec = defaultedApp(object.metadata.name, object.spec);
   const { row } = snapshot;
-  // Before anything is minted: without its Secret the app would be of no use, and a person has to decide.
-  if (snapshot.secret.kind === 'foreign') {
-    const message = `Secret ${spec.secretName} exists and is not this app's (${snapshot.secret.why}): delete it, or choose another spec.credentials.secretName`;
-    return blocked(snapshot, REASON.Conflict, message);
+  if (row === undefined || row.state !== 'Active') {
+    // Before anything is minted: without its Secret the app would be of no use, and a person has to decide.
+    if (snapshot.secret.kind === 'foreign') return conflict(snapshot, spec, snapshot.secret.why);
+    return planRegistration(snapshot, spec);
   }
-  if (row === undefined || row.state !== 'Active') return planRegistration(snapshot, spec);
   if (spec.appId !== undefined && spec.appId !== row.appId) {
     return blocked(
       snapshot,
       REASON.AppIdNotRetained,
-      `this app has the id ${row.appId}: remove spec.appId, or delete the app and apply it again to take back ${spec.appId}`,
+      `this app has the id ${row.appId}: delete it, then apply it with that id to keep it, or as it is to take back ${spec.appId}`,
     );
   }
   if (row.objectUid !== object.metadata.uid) return step({ do: 'RebindApp', appId: row.appId });
   const policy = policyOf(spec);
   if (!isDeepStrictEqual(row.policy, policy)) return step({ do: 'UpdateApp', appId: row.appId, policy });
+  // After the policy: `enabled: false` waits for nobody.
+  if (snapshot.secret.kind === 'foreign') return conflict(snapshot, spec, snapshot.secret.why);
   return planCredentials(snapshot, spec, row);
 }
 
@@ -48,7 +49,7 @@ function planRegistration(snapshot: AppSnapshot, spec: DefaultedApp): AppPlan {
   return blocked(
     snapshot,
     REASON.AppIdNotRetained,
-    `no retained app of this namespace and name has the id ${spec.appId}: remove spec.appId to get a new one`,
+    `no retained app of this namespace and name has the id ${spec.appId}: delete this object and apply it without spec.appId to get a new one`,
   );
 }
 
@@ -65,7 +66,12 @@ function planCredentials(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow)
 
 function planRemoval(snapshot: AppSnapshot): AppPlan {
   const { object, row } = snapshot;
-  if (row === undefined || row.objectUid !== object.metadata.uid) return step({ do: 'RemoveFinalizer' });
+  if (row === undefined) return step({ do: 'RemoveFinalizer' });
+  if (row.objectUid !== object.metadata.uid) {
+    // Deleted before it was ever bound, e.g. in a rebuilt cluster: its credentials work and must end with it. Or a cache that lags shows
+    // an object whose successor has the row: writing the finalizer that it already holds is refused then, and costs the successor nothing.
+    return { steps: [{ do: 'AddFinalizer' }, { do: 'RebindApp', appId: row.appId }], outcome: DONE };
+  }
   if (row.state === 'Active') {
     const { deletionPolicy } = defaultedApp(object.metadata.name, object.spec);
     return step({ do: 'RetireApp', appId: row.appId, policy: deletionPolicy });
@@ -75,6 +81,11 @@ function planRemoval(snapshot: AppSnapshot): AppPlan {
   if (owned !== undefined) return step({ do: 'DeleteSecret', secret: owned });
   const { revision, changedAt } = row;
   return planRelease({ enforced: snapshot.enforced, revision, changedAt }, snapshot.now);
+}
+
+function conflict(snapshot: AppSnapshot, { secretName }: DefaultedApp, why: string): AppPlan {
+  const message = `Secret ${secretName} exists and is not this app's (${why}): delete it, or choose another spec.credentials.secretName`;
+  return blocked(snapshot, REASON.Conflict, message);
 }
 
 function blocked(snapshot: AppSnapshot, reason: 'Conflict' | 'AppIdNotRetained', message: string): AppPlan {

@@ -129,7 +129,7 @@ describeOnControlPlane('lifecycle', (cluster) => {
     await other.apply(thief);
     const { message } = await other.condition('RelayApp', 'returning', 'Ready', { reason: 'AppIdNotRetained' });
     expect(message).toBe(
-      `no retained app of this namespace and name has the id ${appId}: remove spec.appId to get a new one`,
+      `no retained app of this namespace and name has the id ${appId}: delete this object and apply it without spec.appId to get a new one`,
     );
     expect(await other.secret('returning-relay')).toBeUndefined();
     await tenant.apply(tenant.app('namesake', { appId }));
