@@ -63,6 +63,13 @@ export const RELAY_APP: KindDefinition<z.infer<typeof relayAppSpec>> = {
     enforced,
     age,
     {
+      name: 'Display Name',
+      type: 'string',
+      jsonPath: '.spec.displayName',
+      description: 'Its name for people.',
+      priority: 1,
+    },
+    {
       name: 'Key',
       type: 'string',
       jsonPath: '.status.key',
