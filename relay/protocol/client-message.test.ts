@@ -11,6 +11,15 @@ const channelEventOf = (event: string, channel: string, data: string): object =>
 });
 
 describe('what a client may send', () => {
+  test('data that is nested too deeply to be written again is refused, not thrown', () => {
+    const depth = 20_000;
+    const data = `${'{"toJSON":'.repeat(depth)}1${'}'.repeat(depth)}`;
+    expect(parseClientMessage(`{"event":"client-x","channel":"c","data":${data}}`)).toEqual({
+      type: 'malformed',
+      reason: 'the data of a client event is nested too deeply',
+    });
+  });
+
   test.each([
     ['{"event":"pusher:ping","data":{}}', { type: 'ping' }],
     ['{"event":"pusher:pong"}', { type: 'pong' }],

@@ -64,8 +64,19 @@ function unsubscribe(data: unknown): ClientMessage {
 function clientEvent(event: string, frame: Record<string, unknown>): ClientMessage {
   const channel = frame['channel'];
   if (typeof channel !== 'string') return malformed('a client event needs a "channel" of type string');
-  const data = frame['data'];
-  return { type: 'clientEvent', event, channel, data: typeof data === 'string' ? data : JSON.stringify(data ?? null) };
+  const data = serialised(frame['data']);
+  if (data === undefined) return malformed('the data of a client event is nested too deeply');
+  return { type: 'clientEvent', event, channel, data };
+}
+
+/** undefined: V8 parses any depth, but recurses to write it, and runs out of stack. */
+function serialised(data: unknown): string | undefined {
+  if (typeof data === 'string') return data;
+  try {
+    return JSON.stringify(data ?? null);
+  } catch {
+    return undefined;
+  }
 }
 
 const malformed = (reason: string): ClientMessage => ({ type: 'malformed', reason });

@@ -5,6 +5,9 @@ import type { Upgrade } from './upgrade.ts';
 
 export type Listening = AsyncDisposable & { readonly host: string; readonly port: number };
 
+/** Requests that are under way when the server closes have this long; half a request would otherwise keep it open for ever. */
+const FINISH_MS = 2_000;
+
 /** Opens the port for clients: HTTP and, on the same port, WebSocket upgrades. */
 export async function listen(app: FastifyInstance, upgrade: Upgrade, host: string, port: number): Promise<Listening> {
   app.server.on('upgrade', upgrade.handle);
@@ -12,7 +15,11 @@ export async function listen(app: FastifyInstance, upgrade: Upgrade, host: strin
   return {
     host,
     port: portOf(app.server),
-    [Symbol.asyncDispose]: () => app.close(),
+    [Symbol.asyncDispose]: async () => {
+      const cut = setTimeout(() => app.server.closeAllConnections(), FINISH_MS);
+      await app.close();
+      clearTimeout(cut);
+    },
   };
 }
 

@@ -235,6 +235,15 @@ describe('malformed WebSocket', () => {
     await nextClientIsServed();
   });
 
+  test('a client event nested too deeply to be written again gets an error, and the relay lives', async () => {
+    await using client = await TestClient.connected(relay.port);
+    const depth = 11_000;
+    const data = `${'{"toJSON":'.repeat(depth)}1${'}'.repeat(depth)}`;
+    client.send(`{"event":"client-x","channel":"private-a","data":${data}}`);
+    await client.event('pusher:error');
+    await nextClientIsServed();
+  });
+
   test('garbage messages get an error and leave the socket open', async () => {
     await using client = await TestClient.connected(relay.port);
     const garbage = [
@@ -279,5 +288,20 @@ describe('slow consumers', () => {
     await eventually(() => quick.received.filter(({ event }) => event === 'flood').length === sent);
     await eventually(async () => (await metrics()).includes('relay_connections 1'));
     expect(quick.closeCode).toBeUndefined();
+  });
+});
+
+describe('stopping', () => {
+  test('a request that never ends does not keep the relay from stopping', async () => {
+    const stopping = await world.relay();
+    const socket = connect(stopping.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    const cut = new Promise((resolve) => socket.once('close', resolve));
+    await using client = await TestClient.connected(stopping.port);
+    socket.write('GET /apps/101/channels HTTP/1.1\r\nHost: x\r\n');
+    // The relay has seen the half request when it answers what came after it.
+    await client.settled();
+    await stopping[Symbol.asyncDispose]();
+    await cut;
   });
 });
