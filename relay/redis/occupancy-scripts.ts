@@ -26,10 +26,14 @@ for _, replica in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. (now - leas
 end
 `;
 
-/** ARGV[4…]: field, count, field, count …; 0 removes. Answers 1 when the hash was there before, 0 when all counts must be written anew. */
+/**
+ * ARGV[4]: 'anew' to forget first what is there, else 'more'. ARGV[5…]: field, count, field, count …; 0 removes.
+ * Answers 1 when the hash was there before, 0 when all counts must be written anew.
+ */
 export const WRITE = `${CLOCK}
 local existed = redis.call('EXISTS', mine)
-for i = 4, #ARGV, 2 do
+if ARGV[4] == 'anew' then redis.call('DEL', mine) end
+for i = 5, #ARGV, 2 do
   if ARGV[i + 1] == '0' then redis.call('HDEL', mine, ARGV[i]) else redis.call('HSET', mine, ARGV[i], ARGV[i + 1]) end
 end
 ${SIGN_OF_LIFE}

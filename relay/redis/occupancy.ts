@@ -130,7 +130,9 @@ export class RedisOccupancy implements Occupancy {
     const everything = fields === undefined || !this.#published.has(appId);
     const pairs = everything ? this.#allPairs(appId) : this.#pairsOf(appId, fields);
     for (let at = 0; at === 0 || at < pairs.length; at += FIELDS_PER_WRITE) {
-      const existed = await this.#run(WRITE, appId, ...pairs.slice(at, at + FIELDS_PER_WRITE).flat());
+      // Anew, because what is there may name channels that were left while nothing could be written.
+      const how = everything && at === 0 ? 'anew' : 'more';
+      const existed = await this.#run(WRITE, appId, how, ...pairs.slice(at, at + FIELDS_PER_WRITE).flat());
       if (existed === undefined) {
         this.#published.delete(appId);
         return false;

@@ -217,4 +217,21 @@ describe('counts and faults', () => {
     await server.start();
     await seen();
   });
+
+  test('a channel that was left while Redis did not answer is not counted for ever', async () => {
+    await using server = await startRedis();
+    await using one = await redisReplica(server.url, 'a');
+    await using two = await redisReplica(server.url, 'b');
+    const socket = one.connect('1');
+    one.join(socket, 'orders');
+    one.join(socket, 'news');
+    await eventually(async () => expect(await elsewhere(two, '1')).toEqual({ orders: 1, news: 1 }) ?? true);
+    await server.command('CLIENT', 'PAUSE', '2500', 'ALL');
+    expect(await one.occupancy.channelElsewhere('1', 'orders')).toEqual({ value: 0, reached: false });
+    // This one is the probe that a suspect connection gets, so what follows is not sent at all.
+    const probe = one.occupancy.channelElsewhere('1', 'orders');
+    one.leave(socket, 'orders');
+    await probe;
+    await eventually(async () => expect(await elsewhere(two, '1')).toEqual({ news: 1 }) ?? true, { timeout: 8_000 });
+  });
 });
