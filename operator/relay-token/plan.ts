@@ -64,6 +64,11 @@ function endedRows({ rows, now }: TokenSnapshot, appId: string): string[] {
 function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string): TokenPlan {
   const { object, rows, secret, strays, now, relayUrl } = snapshot;
   const expiresAt = spec.expiresAt === undefined ? null : Date.parse(spec.expiresAt);
+  // A hard end holds for what was replaced as well.
+  const late = rows.find(
+    (row) => row.state === 'Retiring' && expiresAt !== null && (row.expiresAt ?? Infinity) > expiresAt,
+  );
+  if (late !== undefined) return step({ do: 'SetExpiry', sha256: late.sha256, expiresAt });
   const active = rows.find((row) => row.state === 'Active');
   const mint = { appId, environment: spec.environment, expiresAt };
   if (active === undefined) {
