@@ -190,7 +190,10 @@ export class RedisBus implements Bus {
     for (const [name, interest] of this.#interests) {
       if (interest.idleSince !== undefined && now() - interest.idleSince >= lingerMs) {
         this.#interests.delete(name);
-        if (interest.state === 'confirmed') over.set(interest.appId, [...(over.get(interest.appId) ?? []), name]);
+        if (interest.state !== 'confirmed') continue;
+        const names = over.get(interest.appId);
+        if (names === undefined) over.set(interest.appId, [name]);
+        else names.push(name);
       }
       unconfirmed ||= interest.state === 'unknown' && interest.count > 0;
     }
@@ -200,8 +203,10 @@ export class RedisBus implements Bus {
   }
 
   #unsubscribeFrom(names: readonly string[]): void {
-    // Failing is no harm: a subscription ends with its connection, and messages nobody waits for are dropped.
-    this.#options.subscriber.sunsubscribe(...names).catch(() => undefined);
+    for (let at = 0; at < names.length; at += CHANNELS_PER_COMMAND) {
+      // Failing is no harm: a subscription ends with its connection, and messages nobody waits for are dropped.
+      this.#options.subscriber.sunsubscribe(...names.slice(at, at + CHANNELS_PER_COMMAND)).catch(() => undefined);
+    }
   }
 }
 

@@ -199,6 +199,21 @@ describe.each(transports)('the bus over %s', (_name, start) => {
   });
 });
 
+test('200,000 channels that one client leaves at once are left', async () => {
+  await using server: RedisServer = await startRedis();
+  await using one = await redisEnd(server.url, 'relay-1:a');
+  const channels = Array.from({ length: 200_000 }, (_, n) => `c${n}`);
+  await Promise.all(channels.map((channel) => one.bus.subscribe('1', channel)));
+  const listening = async (): Promise<number> => {
+    const ends = [channels[0] ?? '', channels.at(-1) ?? ''].map((channel) => keys.bus('1', channel));
+    const answer = (await redisCommand(server.url, 'PUBSUB', 'SHARDNUMSUB', ...ends)) as (string | number)[];
+    return Number(answer[1]) + Number(answer[3]);
+  };
+  await eventually(async () => (await listening()) === 2, { timeout: 30_000 });
+  for (const channel of channels) one.bus.unsubscribe('1', channel);
+  await eventually(async () => (await listening()) === 0, { timeout: 30_000 });
+});
+
 describe('the bus and a Redis that goes away', () => {
   test('publish says local and subscribe degraded, soon; when Redis is back all is subscribed again', async () => {
     await using server: RedisServer = await startRedis();
