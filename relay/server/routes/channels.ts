@@ -22,11 +22,12 @@ export function channelRoutes(scope: FastifyInstance, { counts }: { readonly cou
         'user_count may only be requested for presence channels: filter_by_prefix=presence-',
       );
     }
-    const channels: Record<string, object> = {};
+    const channels: [name: string, attributes: object][] = [];
     for (const [name, count] of await counts.all(gatedApp(request).appId)) {
-      if (name.startsWith(prefix)) channels[name] = info.subscriptionCount ? { subscription_count: count } : {};
+      if (name.startsWith(prefix)) channels.push([name, info.subscriptionCount ? { subscription_count: count } : {}]);
     }
-    return { channels };
+    // Not by assignment: `__proto__` is a valid name.
+    return { channels: Object.fromEntries(channels) };
   };
 
   const showChannel = async (request: FastifyRequest): Promise<object> => {

@@ -22,9 +22,10 @@ export function eventRoutes(scope: FastifyInstance, { fanOut, bus, counts }: Eve
     const trigger = parseTrigger(gated(request).body, app);
     sayReach(reply, [await publish(app.appId, trigger)]);
     if (!wantsInfo(trigger)) return reply.type('application/json').send(NOTHING_TO_SAY);
-    const channels: Record<string, object> = {};
-    for (const channel of trigger.channels) channels[channel] = await info(app.appId, channel, trigger);
-    return reply.send({ channels });
+    const channels: [name: string, attributes: object][] = [];
+    for (const channel of trigger.channels) channels.push([channel, await info(app.appId, channel, trigger)]);
+    // Not by assignment: `__proto__` is a valid name.
+    return reply.send({ channels: Object.fromEntries(channels) });
   });
 
   scope.post('/batch_events', async (request, reply) => {

@@ -145,6 +145,18 @@ describe('malformed HTTP', () => {
     expect(await raw(offer, '}')).toMatch(/^HTTP\/1.1 200 /);
   });
 
+  test('a channel called __proto__ is a channel like any other', async () => {
+    await using client = await TestClient.connected(relay.port);
+    await client.subscribe('__proto__');
+    const headers = { authorization: `Bearer ${token.token}` };
+    const url = `http://127.0.0.1:${relay.port}/apps/101`;
+    const list = await (await fetch(`${url}/channels`, { headers })).text();
+    expect(list).toBe('{"channels":{"__proto__":{}}}');
+    const body = JSON.stringify({ name: 'x', data: '', channel: '__proto__', info: 'subscription_count' });
+    const triggered = await (await fetch(`${url}/events`, { method: 'POST', headers, body })).text();
+    expect(triggered).toBe('{"channels":{"__proto__":{"subscription_count":1}}}');
+  });
+
   test('a body in many chunks, without a length, is read whole; too large a one ends in 413', async () => {
     const send = async (size: number): Promise<number> => {
       const text = JSON.stringify({ name: 'x', channel: 'c', data: 'a'.repeat(size) });
