@@ -80,7 +80,8 @@ function structural(schema: z.ZodType): Json {
 
 /**
  * What zod writes and a structural schema forbids: `additionalProperties: false` beside properties (unknown fields are pruned, kubectl
- * reports them), the safe-integer bounds of z.int(), `propertyNames`, and the look-ahead patterns of formats (the API server runs RE2).
+ * reports them), the safe-integer bounds of z.int(), and `propertyNames`. The pattern of a date-time stays: the API server's own idea of that
+ * format takes times that JavaScript cannot read (`+99:99`, `,5Z`, a small `t`).
  */
 function clean(node: Json): Json {
   const result: Json = {};
@@ -89,7 +90,6 @@ function clean(node: Json): Json {
     if (key === 'additionalProperties' && value === false) continue;
     if (key === 'minimum' && value === Number.MIN_SAFE_INTEGER) continue;
     if (key === 'maximum' && value === Number.MAX_SAFE_INTEGER) continue;
-    if (key === 'pattern' && node['format'] === 'date-time') continue;
     if (key === 'properties') {
       result[key] = Object.fromEntries(
         Object.entries(value as Json).map(([name, child]) => [name, clean(child as Json)]),

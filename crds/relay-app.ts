@@ -2,10 +2,37 @@ import { z } from 'zod';
 import { conditions, objectName, type Resource } from './resource.ts';
 import type { TransitionRule } from './transition-rule.ts';
 
+// Of labels and annotations (k8s.io/apimachinery, util/validation): an optional DNS prefix and a name. Checked here, because the API server
+// checks them only on the Secret itself, and refuses the whole of it.
+const metadataKey = z
+  .string()
+  .regex(
+    /^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/,
+    'must be a name such as team, or with a DNS prefix example.com/team',
+  );
+/** What zod says with `metadataKey`, for the API server. */
+const metadataKeys = {
+  maxProperties: 64,
+  'x-kubernetes-validations': [
+    {
+      rule: "self.all(key, size(key) <= 317 && key.matches('^([a-z0-9.-]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))",
+      message: 'a key must be a name such as team, or with a DNS prefix example.com/team',
+    },
+  ],
+};
+const labelValue = z
+  .string()
+  .max(63)
+  .regex(
+    /^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/,
+    'must be letters, digits, - _ and . only, and begin and end with a letter or digit',
+  );
+
 const template = z.strictObject({
-  labels: z.record(z.string(), z.string().max(63)).optional().describe('Labels added to the Secret.'),
+  labels: z.record(metadataKey, labelValue).meta(metadataKeys).optional().describe('Labels added to the Secret.'),
   annotations: z
-    .record(z.string(), z.string())
+    .record(metadataKey, z.string())
+    .meta(metadataKeys)
     .optional()
     .describe("Annotations added to the Secret, such as Reloader's."),
 });

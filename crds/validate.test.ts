@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { API_VERSION } from './api-group.ts';
+import { customResourceDefinition } from './custom-resource-definition.ts';
+import { KINDS } from './kinds.ts';
 import { formatPath, validateManifest, validateUpdate } from './validate.ts';
 
 const app = (spec: unknown, extra: Record<string, unknown> = {}) => ({
@@ -49,12 +51,34 @@ test.each([
     'spec.limits.eventBytes: expected at least 1, found the number 0',
   ],
   ['an app id that is a number', app({ appId: 480192 }), 'spec.appId: expected a string, found the number 480192'],
+  [
+    'a label that no Secret can have',
+    app({ credentials: { template: { labels: { team: 'a b' } } } }),
+    'spec.credentials.template.labels.team: must be letters, digits, - _ and . only, and begin and end with a letter or digit, found "a b"',
+  ],
+  [
+    'an annotation key that no Secret can have',
+    app({ credentials: { template: { annotations: { 'a b': 'x' } } } }),
+    'spec.credentials.template.annotations.a b: the key must be a name such as team, or with a DNS prefix example.com/team',
+  ],
 ])('%s is refused with the field and what was expected', (_, document, message) => {
   expect(errorsOf(document)).toEqual([message]);
 });
 
 test('every error of a document is reported at once', () => {
   expect(errorsOf(app({ enabled: 1, colour: 'red' }))).toHaveLength(2);
+});
+
+test('the API server refuses a time that JavaScript cannot read, and takes every other', () => {
+  const definition = KINDS.find(({ kind }) => kind === 'RelayToken');
+  if (definition === undefined) throw new Error('no RelayToken');
+  const found = /"expiresAt":\{[^}]*?"pattern":("(?:[^"\\]|\\.)*")/.exec(
+    JSON.stringify(customResourceDefinition(definition)),
+  );
+  const pattern = new RegExp(String(JSON.parse(found?.[1] ?? '"no pattern"')));
+  for (const time of ['2027-01-01T00:00:00Z', '2027-01-01T00:00:00.5+05:30']) expect(time).toMatch(pattern);
+  for (const time of ['2027-01-01T00:00:00+99:99', '2027-01-01T00:00:00,5Z', '2027-02-30T00:00:00Z'])
+    expect(time).not.toMatch(pattern);
 });
 
 test('immutable fields are compared with the stored object', () => {

@@ -97,10 +97,11 @@ function fieldErrors(issue: z.core.$ZodIssue, definition: KindDefinition): Field
       const unit = issue.origin === 'string' ? ' characters' : issue.origin === 'array' ? ' items' : '';
       return [{ path, message: `expected ${bound}${unit}, found ${describe(issue.input)}` }];
     }
+    case 'invalid_key':
+      return [{ path, message: `the key ${issue.issues[0]?.message ?? 'is not valid'}` }];
     case 'invalid_format':
     case 'not_multiple_of':
     case 'invalid_union':
-    case 'invalid_key':
     case 'invalid_element':
     case 'custom':
       return [{ path, message: `${issue.message}, found ${describe(issue.input)}` }];
