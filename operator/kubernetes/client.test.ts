@@ -85,6 +85,7 @@ test('requests are what the API conventions say', async () => {
   await s.client.apply(SECRETS, object);
   await s.client.applyStatus(SECRETS, object, { force: false });
   await s.client.delete(SECRETS, { namespace: 'shop', name: 'a' }, { uid: 'u', resourceVersion: '7' });
+  await s.client.mergePatch(SECRETS, object);
   expect(s.requests.map(({ line }) => line)).toEqual([
     'GET /base/api/v1/namespaces/shop/secrets/a',
     'POST /base/api/v1/namespaces/shop/secrets?fieldManager=tester',
@@ -92,7 +93,9 @@ test('requests are what the API conventions say', async () => {
     'PATCH /base/api/v1/namespaces/shop/secrets/a?fieldManager=tester&force=true',
     'PATCH /base/api/v1/namespaces/shop/secrets/a/status?fieldManager=tester&force=false',
     'DELETE /base/api/v1/namespaces/shop/secrets/a',
+    'PATCH /base/api/v1/namespaces/shop/secrets/a?fieldManager=tester',
   ]);
+  expect(s.requests[6]?.headers['content-type']).toBe('application/merge-patch+json');
   expect(s.requests[3]?.headers['content-type']).toBe('application/apply-patch+yaml');
   expect(JSON.parse(s.requests[3]?.body ?? '')).toEqual({ ...object, apiVersion: 'v1', kind: 'Secret' });
   expect(JSON.parse(s.requests[5]?.body ?? '')).toMatchObject({ preconditions: { uid: 'u', resourceVersion: '7' } });
@@ -102,6 +105,7 @@ test('requests are what the API conventions say', async () => {
     'apply secrets shop a ',
     'apply secrets shop a status',
     'delete secrets shop a ',
+    'patch secrets shop a ',
   ]);
 });
 

@@ -66,6 +66,7 @@ export type Writable = {
 const JSON_TYPE = 'application/json';
 /** JSON is YAML; this type is what makes a PATCH a server-side apply. */
 const APPLY_TYPE = 'application/apply-patch+yaml';
+const MERGE_TYPE = 'application/merge-patch+json';
 /** etcd takes 1.5 MB; JSON with escapes can be a few times that. */
 const MAX_EVENT_BYTES = 16 * 2 ** 20;
 
@@ -192,6 +193,21 @@ export class KubernetesClient {
     options: Omit<ApplyOptions, 'subresource'> = {},
   ): Promise<T> {
     return this.apply(resource, object, { ...options, subresource: 'status' });
+  }
+
+  /** Sets exactly these fields, whoever owns them; a list is replaced as a whole (RFC 7386). Throws 404 when there is no such object. */
+  async mergePatch<T>(resource: ResourceType, object: Writable, { signal }: CallOptions = {}): Promise<T> {
+    const { namespace, name } = object.metadata;
+    const answer = await this.#transport.call({
+      ...this.#at(resource, { namespace, name }),
+      verb: 'patch',
+      method: 'PATCH',
+      query: { fieldManager: this.#options.fieldManager },
+      contentType: MERGE_TYPE,
+      body: this.#typed(resource, object),
+      signal,
+    });
+    return answer as T;
   }
 
   /** False when there was no such object. Throws KubernetesError `Conflict` when a precondition fails. */

@@ -22,6 +22,12 @@ export function kubernetesObjects<T extends RelayApp | RelayToken>(
     resourceVersion,
   });
 
+  /** A manifest that was exported and applied again, or a restored backup, holds our finalizer in another manager's name as well. */
+  const strike = (object: T): Promise<T> => {
+    const finalizers = object.metadata.finalizers?.filter((finalizer) => finalizer !== FINALIZER);
+    return client.mergePatch<T>(resource, { metadata: { ...identity(object), finalizers } });
+  };
+
   return {
     get: (ref) => store.get(keyOf(ref)),
 
@@ -32,7 +38,8 @@ export function kubernetesObjects<T extends RelayApp | RelayToken>(
     removeFinalizer: async (object) => {
       try {
         // A field of ours that is left out is given up: whatever finalizers others hold stay.
-        const left = await client.apply<T>(resource, { metadata: identity(object) });
+        const given = await client.apply<T>(resource, { metadata: identity(object) });
+        const left = given.metadata.finalizers?.includes(FINALIZER) === true ? await strike(given) : given;
         if (left.metadata.deletionTimestamp !== undefined && (left.metadata.finalizers ?? []).length === 0)
           store.remove(left);
         else store.upsert(left);

@@ -31,6 +31,9 @@ export function ownerOf(secret: KubernetesSecret): Owner | undefined {
   return undefined;
 }
 
+/** `Secret "x" is invalid: type: Invalid value: …`, alone or in a list; not any text that has the word in it, such as the Secret's name. */
+const TYPE_REFUSED = /(is invalid: |[[ ])type: /;
+
 export function kubernetesSecrets(client: KubernetesClient, store: SecretStore): Secrets {
   const readLive = async ({ namespace, name }: ObjectRef): Promise<StoredSecret | undefined> => {
     const secret = await client.get<KubernetesSecret>(SECRETS, { namespace, name });
@@ -85,7 +88,7 @@ async function applied(
     });
   } catch (error) {
     // `type` is immutable: somebody else's Secret of another type took the name between look and write, and was not touched.
-    if (error instanceof KubernetesError && error.status === 422 && error.message.includes('type')) {
+    if (error instanceof KubernetesError && error.status === 422 && TYPE_REFUSED.test(error.message)) {
       throw new TransientError('conflict', `Secret ${name} belongs to somebody else`, { cause: error, quiet: true });
     }
     throw error;

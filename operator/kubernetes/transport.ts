@@ -6,7 +6,7 @@ import { asError, Deadline } from './deadline.ts';
 import { errorOf, KubernetesError } from './kubernetes-error.ts';
 import type { ResourcePath } from './resource-type.ts';
 
-export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'apply' | 'delete';
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'apply' | 'patch' | 'delete';
 
 /** What was asked of the API server, for metrics and for tests that count. */
 export type ApiCall = {
