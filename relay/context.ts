@@ -53,6 +53,8 @@ export async function createRelayContext(
     }),
     clock: monotonicClock,
     log,
+    // What Redis answered is news; that it does not answer is what the connection says.
+    saidElsewhere: (error) => !(error instanceof Error && error.name === 'ReplyError'),
     id: config.RELAY_ID,
     podUid: config.POD_UID === '' ? null : config.POD_UID,
     nextNonce: () => randomUUID(),

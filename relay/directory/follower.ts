@@ -21,6 +21,8 @@ export type FollowerOptions = {
   readonly feed: DirectoryFeed;
   readonly clock: MonotonicClock;
   readonly log: Logger;
+  /** True when somebody else says of this error that Redis is away, so that an outage is one line in the log. Default: nobody does. */
+  readonly saidElsewhere?: ((error: unknown) => boolean) | undefined;
   /** Names this worker process, the same after a restart of its container and unlike any other: pod name and worker number. */
   readonly id: string;
   readonly podUid: string | null;
@@ -67,6 +69,7 @@ export class Follower implements Directory {
       feed,
       clock,
       log,
+      saidElsewhere: options.saidElsewhere,
       id,
       podUid,
       fenceAfterMs,
@@ -128,7 +131,7 @@ export class Follower implements Directory {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#options;
+    const { clock, log, saidElsewhere } = this.#options;
     while (!signal.aborted) {
       try {
         const problem = await this.#round(signal);
@@ -141,7 +144,8 @@ export class Follower implements Directory {
           log.warn({ problem }, 'the directory cannot be loaded, trying again');
         this.#failing = problem !== 'no_head';
       } catch (error) {
-        if (!this.#failing) log.warn({ err: error }, 'Redis cannot be followed, trying again');
+        const level = saidElsewhere?.(error) === true ? 'debug' : 'warn';
+        if (!this.#failing) log[level]({ err: error }, 'Redis cannot be followed, trying again');
         this.#failing = true;
       }
       await clock.sleep(RETRY_MS, signal);

@@ -12,6 +12,8 @@ export type ReporterOptions = {
   readonly feed: DirectoryFeed;
   readonly clock: MonotonicClock;
   readonly log: Logger;
+  /** True when somebody else says of this error that Redis is away, so that an outage is one line in the log. Default: nobody does. */
+  readonly saidElsewhere?: ((error: unknown) => boolean) | undefined;
   readonly id: string;
   readonly podUid: string | null;
   readonly fenceAfterMs: number | null;
@@ -34,7 +36,7 @@ export class Reporter {
   readonly #sleeper: Sleeper;
   #beat = 0;
   #due = Number.NEGATIVE_INFINITY;
-  #failing = false;
+  #failing: 'warn' | 'debug' | undefined;
   #leaving = false;
 
   constructor(options: ReporterOptions) {
@@ -111,14 +113,15 @@ export class Reporter {
   }
 
   async #try(work: () => Promise<void>): Promise<void> {
-    const { log } = this.#options;
+    const { log, saidElsewhere } = this.#options;
     try {
       await work();
-      if (this.#failing) log.info('reports arrive again');
-      this.#failing = false;
+      if (this.#failing !== undefined) log[this.#failing === 'warn' ? 'info' : 'debug']('reports arrive again');
+      this.#failing = undefined;
     } catch (error) {
-      if (!this.#failing) log.warn({ err: error }, 'Redis does not take reports, trying again');
-      this.#failing = true;
+      const level = saidElsewhere?.(error) === true ? 'debug' : 'warn';
+      if (this.#failing === undefined) log[level]({ err: error }, 'Redis does not take reports, trying again');
+      this.#failing ??= level;
     }
   }
 }

@@ -30,11 +30,7 @@ const SAID = {
   postgres: ['backend is down, work that needs it waits'],
   redis: ['Redis cannot be reached, trying again', REBUILT],
 };
-const SAID_BY_RELAY = [
-  'Redis cannot be reached, trying again',
-  'Redis cannot be followed, trying again',
-  'Redis does not take reports, trying again',
-];
+const SAID_BY_RELAY = ['Redis cannot be reached, trying again'];
 
 type LogLine = { readonly level: number; readonly time: number; readonly msg: string };
 
