@@ -120,8 +120,15 @@ function planRevoked(snapshot: TokenSnapshot): TokenPlan {
 }
 
 function planRemoval(snapshot: TokenSnapshot): TokenPlan {
-  const hashes = live(snapshot.rows).map((row) => row.sha256);
-  if (hashes.length > 0) return step({ do: 'RevokeTokens', hashes, reason: 'deleted' });
+  const ending = live(snapshot.rows);
+  if (ending.length > 0) {
+    const revoke = { do: 'RevokeTokens', hashes: ending.map((row) => row.sha256), reason: 'deleted' } as const;
+    const { uid } = snapshot.object.metadata;
+    if (ending.every((row) => row.objectUid === uid)) return step(revoke);
+    // Another object's: of an earlier one (a rebuilt cluster), or of the successor while a cache that lags shows this one. Writing the
+    // finalizer that it already holds is refused in the second case, before the successor loses its token.
+    return { steps: [{ do: 'AddFinalizer' }, revoke], outcome: DONE };
+  }
   // Not left to the garbage collector: whoever applies the same name again finds the way clear.
   const [owned] = snapshot.strays;
   if (owned !== undefined) return step({ do: 'DeleteSecret', secret: owned });
