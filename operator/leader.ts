@@ -30,7 +30,14 @@ export async function lead(options: LeaderOptions, signal: AbortSignal): Promise
       ending.abort();
     }
   };
-  await Promise.all([publish(), runReconcilers(options, both), purge(registry, clock, log, both)]);
+  const reconcile = async (): Promise<void> => {
+    try {
+      await runReconcilers(options, both);
+    } finally {
+      ending.abort();
+    }
+  };
+  await Promise.all([publish(), reconcile(), purge(registry, clock, log, both)]);
 }
 
 async function purge(registry: Registry, clock: Clock, log: Logger, signal: AbortSignal): Promise<void> {

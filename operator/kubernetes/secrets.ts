@@ -39,6 +39,17 @@ export function kubernetesSecrets(client: KubernetesClient, store: SecretStore):
     const secret = await client.get<KubernetesSecret>(SECRETS, { namespace, name });
     return secret === undefined ? undefined : stored(secret);
   };
+  // An apply by the same field manager would take a Secret of ours from its owner: the cache says who owns it, or who is just writing it.
+  const writing = new Map<string, string>();
+  const reserve = (key: string, { name, owner }: DesiredSecret): Disposable => {
+    const held = store.get(key);
+    const uid = writing.get(key) ?? (held === undefined ? undefined : (ownerOf(held)?.uid ?? ''));
+    if (uid !== undefined && uid !== owner.uid) {
+      throw new TransientError('conflict', `Secret ${name} belongs to somebody else`, { quiet: true });
+    }
+    writing.set(key, owner.uid);
+    return { [Symbol.dispose]: () => void writing.delete(key) };
+  };
   return {
     ownedBy: (uid) => store.byIndex('owner', uid).map(stored),
 
@@ -50,6 +61,7 @@ export function kubernetesSecrets(client: KubernetesClient, store: SecretStore):
     readLive,
 
     apply: async (desired) => {
+      using _reserved = reserve(keyOf(desired), desired);
       const answer = await applied(client, desired);
       store.upsert(answer);
       if (!satisfies(stored(answer), desired)) {

@@ -11,6 +11,8 @@ const NOT_NOW = /^(08|53|57|58|40)/;
 /** Whether PostgreSQL cannot be worked with at all at the moment, as opposed to refusing one statement. */
 export function isPostgresUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
+  // A fault of our own is no outage.
+  if (error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError) return false;
   const code = sqlState(error);
   return code === undefined || NOT_NOW.test(code);
 }

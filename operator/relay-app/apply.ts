@@ -1,4 +1,5 @@
 import type { RelayApp } from '#crds/relay-app.ts';
+import { applySecret } from '../reconcile/apply-secret.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Recorder } from '../world/recorder.ts';
@@ -28,7 +29,7 @@ export async function applyAppStep(sinks: AppSinks, object: RelayApp, step: AppS
     case 'UpdateApp':
       return sinks.registry.updateApp(subject, step.appId, step.policy);
     case 'ApplySecret':
-      return sinks.secrets.apply(step.secret);
+      return applySecret(sinks, object, step.secret);
     case 'DeleteSecret':
       return sinks.secrets.delete(step.secret);
     case 'RetireApp':

@@ -8,7 +8,7 @@ import type { AppPolicy, AppRow } from '../registry/registry.ts';
 import { appSecret } from './secret.ts';
 import type { AppSnapshot } from './snapshot.ts';
 import type { AppPlan, AppStep } from './step.ts';
-import { blockedStatus, settledPlan } from './status.ts';
+import { blockedPlan, settledPlan } from './status.ts';
 
 const DONE = { kind: 'done' } as const;
 
@@ -28,7 +28,7 @@ export function planApp(snapshot: AppSnapshot): AppPlan {
     return planRegistration(snapshot, spec);
   }
   if (spec.appId !== undefined && spec.appId !== row.appId) {
-    return blocked(
+    return blockedPlan(
       snapshot,
       REASON.AppIdNotRetained,
       `this app has the id ${row.appId}: delete it, then apply it with that id to keep it, or as it is to take back ${spec.appId}`,
@@ -46,7 +46,7 @@ function planRegistration(snapshot: AppSnapshot, spec: DefaultedApp): AppPlan {
   const policy = policyOf(spec);
   if (snapshot.retired !== undefined) return step({ do: 'TakeBackApp', appId: snapshot.retired.appId, policy });
   if (spec.appId === undefined) return step({ do: 'RegisterApp', policy });
-  return blocked(
+  return blockedPlan(
     snapshot,
     REASON.AppIdNotRetained,
     `no retained app of this namespace and name has the id ${spec.appId}: delete this object and apply it without spec.appId to get a new one`,
@@ -85,12 +85,7 @@ function planRemoval(snapshot: AppSnapshot): AppPlan {
 
 function conflict(snapshot: AppSnapshot, { secretName }: DefaultedApp, why: string): AppPlan {
   const message = `Secret ${secretName} exists and is not this app's (${why}): delete it, or choose another spec.credentials.secretName`;
-  return blocked(snapshot, REASON.Conflict, message);
-}
-
-function blocked(snapshot: AppSnapshot, reason: 'Conflict' | 'AppIdNotRetained', message: string): AppPlan {
-  // Looked at again now and then: what is in the way may be an object that carries no label of ours, so that nothing tells us when it goes.
-  return { steps: [], status: blockedStatus(snapshot, reason, message), outcome: { kind: 'requeueAfter', ms: 30_000 } };
+  return blockedPlan(snapshot, REASON.Conflict, message);
 }
 
 function step(only: AppStep): AppPlan {

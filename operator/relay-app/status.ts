@@ -46,23 +46,30 @@ export function settledPlan(snapshot: AppSnapshot, spec: DefaultedApp, row: AppR
   };
 }
 
-/** A person must change something. What was published before stays in force, and stays in the status. */
-export function blockedStatus(
-  snapshot: AppSnapshot,
-  reason: 'Conflict' | 'AppIdNotRetained',
-  message: string,
-): RelayAppStatus {
+/** A person must change something. What is published stays in force, and the status goes on to say what the relays make of it. */
+export function blockedPlan(snapshot: AppSnapshot, reason: 'Conflict' | 'AppIdNotRetained', message: string): AppPlan {
   const { object, now } = snapshot;
   const { generation } = object.metadata;
   const former = object.status?.conditions ?? [];
+  const row = snapshot.row?.state === 'Active' ? snapshot.row : undefined;
+  const latched = isLatched(former, object.status?.revision, row?.revision ?? 0, generation);
+  const report = reportEnforced(row && snapshot.enforced, latched, findCondition(former, CONDITION.Enforced));
   return {
-    ...object.status,
-    observedGeneration: generation,
-    conditions: conditionsOf({ former, now, generation }, [
-      notReady(reason, message),
-      credentialsReady('False', reason, message),
-      stalled(reason, message),
-      findCondition(former, CONDITION.Enforced),
-    ]),
+    steps: [],
+    status: {
+      ...object.status,
+      observedGeneration: generation,
+      ...(row === undefined ? {} : { revision: row.revision }),
+      conditions: conditionsOf({ former, now, generation }, [
+        notReady(reason, message),
+        credentialsReady('False', reason, message),
+        stalled(reason, message),
+        report.condition,
+      ]),
+    },
+    ...(report.pending ? { pending: true } : {}),
+    ...(report.imminent && row !== undefined ? { await: row.revision } : {}),
+    // Looked at again now and then: what is in the way may be an object that carries no label of ours, so that nothing tells when it goes.
+    outcome: { kind: 'requeueAfter', ms: report.pending ? 2_000 : 30_000 },
   };
 }

@@ -1,6 +1,7 @@
 import type { RelayToken } from '#crds/relay-token.ts';
 import { defaultedToken } from '#crds/relay-token.ts';
 import { TransientError } from '../engine/errors.ts';
+import { applySecret } from '../reconcile/apply-secret.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Recorder } from '../world/recorder.ts';
@@ -30,7 +31,7 @@ export async function applyTokenStep(sinks: TokenSinks, object: RelayToken, step
     case 'RevokeTokens':
       return sinks.registry.revokeTokens(subject, step.hashes, step.reason);
     case 'ApplySecret':
-      return sinks.secrets.apply(step.secret);
+      return applySecret(sinks, object, step.secret);
     case 'DeleteSecret':
       return sinks.secrets.delete(step.secret);
     case 'RemoveFinalizer':
@@ -64,5 +65,5 @@ async function mint(
     }
   }
   const token = await sinks.registry.mintToken({ namespace, name, uid }, mint);
-  await sinks.secrets.apply(tokenSecret(object, mint.appId, sinks.relayUrl, token.reveal()));
+  await applySecret(sinks, object, tokenSecret(object, mint.appId, sinks.relayUrl, token.reveal()));
 }

@@ -36,7 +36,8 @@ export function planToken(snapshot: TokenSnapshot): TokenPlan {
   }
   const { app } = snapshot;
   // Applied together with its app, it waits a moment without a word: the app's registration reconciles it, and saves a write.
-  const young = PATIENCE_MS - (snapshot.now - Date.parse(object.metadata.creationTimestamp ?? ''));
+  const age = Math.max(0, snapshot.now - Date.parse(object.metadata.creationTimestamp ?? ''));
+  const young = PATIENCE_MS - age;
   if (app.kind !== 'registered' && young > 0) return { steps: [], outcome: { kind: 'requeueAfter', ms: young } };
   if (app.kind === 'absent') {
     return waitingPlan(

@@ -177,6 +177,18 @@ export function worldContract(create: () => Promise<WorldUnderTest>): void {
     expect((await secrets.readLive(secretOf(object)))?.data).toEqual({ MINE: '1' });
   });
 
+  test('of two objects that ask for one Secret at once, one gets it and the other is refused', async () => {
+    await using under = await create();
+    const [one, two] = [await app(under, 'one'), await app(under, 'two')];
+    const asked = [one, two].map((object) => ({ ...secretOf(object), name: 'shared' }));
+    const results = await Promise.allSettled(asked.map((desired) => under.world.secrets.apply(desired)));
+    expect(results.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    for (const result of results) if (result.status === 'rejected') expect(result.reason).toSatisfy(conflict);
+    const winner = results[0]?.status === 'fulfilled' ? one : two;
+    const stored = await under.world.secrets.readLive({ namespace: under.namespace, name: 'shared' });
+    expect(stored?.owner?.uid).toBe(winner.metadata.uid);
+  });
+
   test('deleting a Secret asks for the one that was seen; an absent one is a success', async () => {
     await using under = await create();
     const object = await app(under);
