@@ -17,6 +17,7 @@ import { LEASES, SECRETS } from './resource-type.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 
+// Long: the client is one surface (verbs, errors, watch), and every case needs the scripted server below.
 /** A plain HTTP server that answers as told; the client cannot tell it from an API server. */
 async function serve(handler: Handler, options: Partial<KubernetesClientOptions> = {}, user: object = {}) {
   let connections = 0;

@@ -32,6 +32,7 @@ type Operator = {
 };
 type Relay = { process: SimulatedProcess; follower: Follower; id: string; last: Position; stop: AbortController };
 
+// Long, because a simulated world is one state: splitting it would hand all of it around.
 /** Real publishers and followers over the twins of PostgreSQL and Redis, and what must hold at every moment. */
 export class World {
   readonly simulation = new Simulation();

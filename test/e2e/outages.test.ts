@@ -15,6 +15,7 @@ import { publish, Tenant } from '#test/parts/tenant.ts';
 
 // Everything that an operator and a relay need goes away, at the start and later; processes are killed and frozen in the middle of their
 // work. Each test ends in the state that an undisturbed run has.
+// Long, because every fault happens to one installation on one private control plane, which takes longest to start.
 
 const SYSTEM = 'outage-system';
 const NAMESPACE = 'outage';

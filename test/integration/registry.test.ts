@@ -12,6 +12,7 @@ import type { AppPolicy, AppRow, MintToken, Registry, Subject } from '#operator/
 import { createDatabase } from '#test/parts/postgres-database.ts';
 
 // What the port (operator/registry/registry.ts) promises, of the adapter and a real PostgreSQL.
+// Long, because it is one contract over one database fixture: split, each half would migrate and seed it again.
 
 const ring = (id: string): Keyring => Keyring.parse(`${id}:${randomBytes(32).toString('base64')}`);
 const NOW = Date.parse('2026-05-01T12:00:00Z');

@@ -23,6 +23,7 @@ beforeEach(async () => {
   await world.directory.setToken(token.sha256);
 });
 
+// Long, because it is a battery: every hostile client, each followed by a next one that must be served.
 /** Whatever came before: the next client is served. */
 async function nextClientIsServed(): Promise<void> {
   await using client = await TestClient.connected(relay.port);

@@ -8,6 +8,8 @@ import { MemoryWorld } from './memory-relay.ts';
 import { PusherClient } from '#test/parts/pusher-js.ts';
 import { TestClient } from './test-client.ts';
 
+// Long, because every case drives the same relay, in process and with a real directory, from the outside.
+
 let world: MemoryWorld;
 let relay: Relay;
 let other: Relay;
