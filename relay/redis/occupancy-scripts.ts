@@ -27,15 +27,17 @@ end
 `;
 
 /**
- * ARGV[4]: 'anew' to forget first what is there, else 'more'. ARGV[5…]: field, count, field, count …; 0 removes.
+ * ARGV[4]: 'anew' to forget first what is there, except for connections that are not told again, else 'more'. ARGV[5…]: field, count, field, count …; 0 removes.
  * Answers 1 when the hash was there before, 0 when all counts must be written anew.
  */
 export const WRITE = `${CLOCK}
 local existed = redis.call('EXISTS', mine)
+local held = redis.call('HGET', mine, '#')
 if ARGV[4] == 'anew' then redis.call('DEL', mine) end
 for i = 5, #ARGV, 2 do
   if ARGV[i + 1] == '0' then redis.call('HDEL', mine, ARGV[i]) else redis.call('HSET', mine, ARGV[i], ARGV[i + 1]) end
 end
+if ARGV[4] == 'anew' and held and not redis.call('HGET', mine, '#') then redis.call('HSET', mine, '#', held) end
 ${SIGN_OF_LIFE}
 return existed`;
 
@@ -66,6 +68,7 @@ export const ADMIT = `${CLOCK}${OTHERS}
 local sum = 0
 for _, key in ipairs(others) do sum = sum + tonumber(redis.call('HGET', key, '#') or '0') end
 if sum + tonumber(ARGV[5]) > tonumber(ARGV[4]) then return {0, sum} end
-redis.call('HSET', mine, '#', ARGV[5])
+-- The higher one: a Cluster client may send several claims out of order.
+redis.call('HSET', mine, '#', math.max(tonumber(ARGV[5]), tonumber(redis.call('HGET', mine, '#') or '0')))
 ${SIGN_OF_LIFE}
 return {1, sum}`;

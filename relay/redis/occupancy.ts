@@ -31,6 +31,8 @@ export class RedisOccupancy implements Occupancy {
   readonly #dirty = new Map<string, Set<string> | undefined>();
   readonly #published = new Set<string>();
   readonly #lastElsewhere = new Map<string, number>();
+  /** Claims under way, by app. */
+  readonly #claims = new Map<string, number>();
   readonly #beat: NodeJS.Timeout;
   #writing: Promise<void> | undefined;
 
@@ -65,12 +67,30 @@ export class RedisOccupancy implements Occupancy {
 
   async admit(appId: string, limit: number): Promise<boolean> {
     const here = this.#options.local.connections(appId);
-    const answer = admission.safeParse(await this.#run(ADMIT, appId, limit, here));
+    const answer = admission.safeParse(await this.#claiming(appId, () => this.#run(ADMIT, appId, limit, here)));
     if (!answer.success) return withinConnectionQuota(limit, here, this.#lastElsewhere.get(appId) ?? 0);
     const [admitted, elsewhere] = answer.data;
     this.#lastElsewhere.set(appId, elsewhere);
     if (admitted === 1) this.#published.add(appId);
     return admitted === 1;
+  }
+
+  /**
+   * While claims are under way, `#` is theirs to write: a socket that waits for its answer is not told as a connection, or sockets that are
+   * about to be refused would turn others away, at every replica.
+   */
+  async #claiming<T>(appId: string, claim: () => Promise<T>): Promise<T> {
+    this.#claims.set(appId, (this.#claims.get(appId) ?? 0) + 1);
+    try {
+      return await claim();
+    } finally {
+      const left = (this.#claims.get(appId) ?? 1) - 1;
+      if (left > 0) this.#claims.set(appId, left);
+      else {
+        this.#claims.delete(appId);
+        this.changed(appId, undefined);
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -145,12 +165,15 @@ export class RedisOccupancy implements Occupancy {
   }
 
   #allPairs(appId: string): (readonly [string, number])[] {
-    return [[CONNECTIONS_FIELD, this.#options.local.connections(appId)], ...this.#options.local.channels(appId)];
+    const { local } = this.#options;
+    const connections = [[CONNECTIONS_FIELD, local.connections(appId)] as const];
+    return [...(this.#claims.has(appId) ? [] : connections), ...local.channels(appId)];
   }
 
   #pairsOf(appId: string, fields: ReadonlySet<string>): (readonly [string, number])[] {
     const { local } = this.#options;
-    return [...fields].map((field) => [
+    const told = [...fields].filter((field) => field !== CONNECTIONS_FIELD || !this.#claims.has(appId));
+    return told.map((field) => [
       field,
       field === CONNECTIONS_FIELD ? local.connections(appId) : local.subscriptions(appId, field),
     ]);
