@@ -92,11 +92,37 @@ export const relayAppSpec = z.strictObject({
         .max(1_000)
         .optional()
         .describe('Client events of one connection; beyond, error 4301. Default 10.'),
+      presenceMembers: z
+        .int()
+        .min(1)
+        .max(10_000)
+        .optional()
+        .describe('Distinct users of one presence channel; beyond, the subscription is refused. Default 100.'),
     })
     .optional(),
   channels: z
     .strictObject({
       clientEvents: z.boolean().optional().describe('Whether clients may send client-… events. Default true.'),
+      encrypted: z
+        .boolean()
+        .optional()
+        .describe('Whether private-encrypted-… channels are served, end to end encrypted. Default true.'),
+      subscriptionCounts: z
+        .boolean()
+        .optional()
+        .describe(
+          'Whether subscribers are told how many there are (pusher_internal:subscription_count). Default false.',
+        ),
+      watchlists: z
+        .boolean()
+        .optional()
+        .describe('Whether signed-in users learn when users of their watchlist come and go. Default false.'),
+      cacheSeconds: z
+        .int()
+        .min(1)
+        .max(86_400)
+        .optional()
+        .describe('How long cache-… channels keep their last event. Default 1800.'),
     })
     .optional(),
 });
@@ -161,8 +187,15 @@ export type DefaultedApp = {
     readonly connections: number | null;
     readonly eventBytes: number;
     readonly clientEventsPerSecond: number;
+    readonly presenceMembers: number;
   };
-  readonly channels: { readonly clientEvents: boolean };
+  readonly channels: {
+    readonly clientEvents: boolean;
+    readonly encrypted: boolean;
+    readonly subscriptionCounts: boolean;
+    readonly watchlists: boolean;
+    readonly cacheSeconds: number;
+  };
 };
 
 export function defaultedApp(name: string, spec: RelayAppSpec): DefaultedApp {
@@ -186,7 +219,14 @@ export function defaultedApp(name: string, spec: RelayAppSpec): DefaultedApp {
       connections: spec.limits?.connections ?? null,
       eventBytes: spec.limits?.eventBytes ?? 10_240,
       clientEventsPerSecond: spec.limits?.clientEventsPerSecond ?? 10,
+      presenceMembers: spec.limits?.presenceMembers ?? 100,
     },
-    channels: { clientEvents: spec.channels?.clientEvents ?? true },
+    channels: {
+      clientEvents: spec.channels?.clientEvents ?? true,
+      encrypted: spec.channels?.encrypted ?? true,
+      subscriptionCounts: spec.channels?.subscriptionCounts ?? false,
+      watchlists: spec.channels?.watchlists ?? false,
+      cacheSeconds: spec.channels?.cacheSeconds ?? 1_800,
+    },
   };
 }

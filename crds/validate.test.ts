@@ -37,7 +37,7 @@ test.each([
   [
     'a misspelt field',
     app({ limits: { conections: 5 } }),
-    'spec.limits.conections: unknown field, did you mean connections? Known fields here: connections, eventBytes, clientEventsPerSecond',
+    'spec.limits.conections: unknown field, did you mean connections? Known fields here: connections, eventBytes, clientEventsPerSecond, presenceMembers',
   ],
   ['a wrong type', app({ enabled: 'yes' }), 'spec.enabled: expected a boolean, found "yes"'],
   [

@@ -6,6 +6,31 @@ import { z } from 'zod';
  */
 export const ENTRY_VERSION = 1;
 
+export const WEBHOOK_EVENTS = [
+  'channel_occupied',
+  'channel_vacated',
+  'member_added',
+  'member_removed',
+  'client_event',
+  'cache_miss',
+  'subscription_count',
+] as const;
+export type WebhookEventName = (typeof WEBHOOK_EVENTS)[number];
+
+const webhookEndpoint = z.object({
+  /** Unique in the app. */
+  name: z.string(),
+  url: z.string(),
+  events: z.array(z.enum(WEBHOOK_EVENTS)),
+  /** Only channels whose name begins so; null: all. */
+  channelPrefix: z.string().nullable(),
+  /** Several events in one POST. */
+  batching: z.boolean(),
+  /** JSON object of extra headers, sealed for owner `[appId]`, field `webhook.{name}.headers`, with DIRECTORY_KEYS; null: none. */
+  headers: z.string().nullable(),
+});
+export type WebhookEndpointBody = z.infer<typeof webhookEndpoint>;
+
 export const appEntryBody = z.object({
   appId: z.string(),
   namespace: z.string(),
@@ -14,8 +39,22 @@ export const appEntryBody = z.object({
   /** Every key that verifies, oldest first. `secret` is sealed for owner `[appId]`, field `key.{id}`, with DIRECTORY_KEYS (crds/sealed.ts). */
   keys: z.array(z.object({ id: z.string(), key: z.string(), secret: z.string() })),
   authentication: z.object({ bearer: z.boolean(), keyAndSecret: z.boolean(), signature: z.boolean() }),
-  limits: z.object({ connections: z.int().nullable(), eventBytes: z.int(), clientEventsPerSecond: z.int() }),
-  channels: z.object({ clientEvents: z.boolean() }),
+  // Defaults are what an operator of an earlier version meant by saying nothing.
+  limits: z.object({
+    connections: z.int().nullable(),
+    eventBytes: z.int(),
+    clientEventsPerSecond: z.int(),
+    /** Distinct users of one presence channel. */
+    presenceMembers: z.int().default(100),
+  }),
+  channels: z.object({
+    clientEvents: z.boolean(),
+    encrypted: z.boolean().default(true),
+    subscriptionCounts: z.boolean().default(false),
+    watchlists: z.boolean().default(false),
+    cacheSeconds: z.int().default(1_800),
+  }),
+  webhooks: z.array(webhookEndpoint).default([]),
 });
 export type AppEntryBody = z.infer<typeof appEntryBody>;
 
@@ -28,13 +67,15 @@ export const tokenEntryBody = z.object({
   environment: z.enum(['Live', 'Test']),
   /** Epoch milliseconds; the relay refuses from then on by its own clock. null: no end. */
   expiresAt: z.int().nullable(),
+  /** What it may do (crds/scopes.ts); null: everything. */
+  scopes: z.array(z.string()).nullable().default(null),
 });
 export type TokenEntryBody = z.infer<typeof tokenEntryBody>;
 
 export const appEntryKey = (appId: string): `app/${string}` => `app/${appId}`;
 export const tokenEntryKey = (sha256: string): `token/${string}` => `token/${sha256}`;
 
-/** One change of the directory. `body: null` removes the entry. */
+/** One change of the directory. `body: null` removes the entry; a field that is left out means its default. */
 export type EntryChange =
-  | { readonly key: `app/${string}`; readonly body: AppEntryBody | null }
-  | { readonly key: `token/${string}`; readonly body: TokenEntryBody | null };
+  | { readonly key: `app/${string}`; readonly body: z.input<typeof appEntryBody> | null }
+  | { readonly key: `token/${string}`; readonly body: z.input<typeof tokenEntryBody> | null };

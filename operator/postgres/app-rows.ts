@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
-import { appEntryKey, type AppEntryBody, type EntryChange } from '#crds/directory/entry-body.ts';
+import { appEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
 import { Secret, type Keyring } from '#crds/keyring.ts';
 import { seal, unseal } from '#crds/sealed.ts';
 import type { AppKey, AppPolicy, AppRow } from '../registry/registry.ts';
@@ -72,7 +72,7 @@ export function appEntry(
   policy: AppPolicy,
   keys: readonly AppKey[],
 ): EntryChange {
-  const body: AppEntryBody = {
+  const body: EntryChange['body'] = {
     appId,
     namespace: ref.namespace,
     name: ref.name,

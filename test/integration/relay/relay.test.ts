@@ -264,7 +264,9 @@ describe('sockets follow the directory', () => {
 
   test('a change that concerns no socket closes none', async () => {
     await using client = await TestClient.connected(relay.port);
-    await world.directory.setApp({ limits: { connections: 5, eventBytes: 1, clientEventsPerSecond: 1 } });
+    await world.directory.setApp({
+      limits: { connections: 5, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 100 },
+    });
     await client.settled();
     expect(client.closeCode).toBeUndefined();
   });
@@ -294,7 +296,9 @@ describe('connecting', () => {
   });
 
   test('the quota counts all replicas', async () => {
-    await world.directory.setApp({ limits: { connections: 2, eventBytes: 100, clientEventsPerSecond: 1 } });
+    await world.directory.setApp({
+      limits: { connections: 2, eventBytes: 100, clientEventsPerSecond: 1, presenceMembers: 100 },
+    });
     await using one = await TestClient.connected(relay.port);
     await using _two = await TestClient.connected(other.port);
     await using three = new TestClient(`ws://127.0.0.1:${relay.port}/app/appkey?protocol=7`);
@@ -328,7 +332,9 @@ describe('subscriptions and client events', () => {
   });
 
   test('the rate of a connection: 4301, and the socket stays', async () => {
-    await world.directory.setApp({ limits: { connections: null, eventBytes: 100, clientEventsPerSecond: 2 } });
+    await world.directory.setApp({
+      limits: { connections: null, eventBytes: 100, clientEventsPerSecond: 2, presenceMembers: 100 },
+    });
     await using sender = await TestClient.connected(relay.port);
     await using receiver = await TestClient.connected(relay.port);
     await Promise.all([sender.subscribe('private-x'), receiver.subscribe('private-x')]);
