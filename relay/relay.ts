@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Bus, BusListener } from './bus/bus.ts';
+import { Signals } from './bus/signals.ts';
 import type { Directory } from './directory/directory.ts';
 import type { LocalCounts, Occupancy } from './occupancy/occupancy.ts';
 import { createApp } from './server/app.ts';
@@ -65,7 +66,11 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const metrics = relayMetrics(parts.metricsRegistry, { connections: () => registry.size, ready });
   const outbox = new Outbox(settings.maxUnsentBytes);
   const fanOut = new FanOut(registry, outbox, metrics);
-  const bus = parts.bus((appId, channel, message) => fanOut.deliver(appId, channel, message));
+  const signals = new Signals();
+  const bus = parts.bus((appId, channel, message) => {
+    if (message.kind === 'event') fanOut.deliver(appId, channel, message);
+    else signals.dispatch(appId, channel, message);
+  });
   const occupancy = parts.occupancy(registry);
   const hub = new Hub({ registry, outbox, fanOut, bus, occupancy, directory, metrics, now });
   const counts = new ChannelCounts(registry, occupancy, metrics);

@@ -1,5 +1,6 @@
+import { KNOWN_CRITICAL } from '#crds/directory/critical.ts';
 import { appEntryBody, ENTRY_VERSION, tokenEntryBody } from '#crds/directory/entry-body.ts';
-import { KNOWN_CRITICAL, readEntry } from '#crds/directory/entry.ts';
+import { readEntry } from '#crds/directory/entry.ts';
 import type { EntryPayload } from '#crds/directory/entry.ts';
 import type { Keyring } from '#crds/keyring.ts';
 import { unseal, UnsealError } from '#crds/sealed.ts';

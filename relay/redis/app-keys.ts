@@ -11,6 +11,10 @@ export type AppKeys = {
   replicas(appId: string): string;
   /** Before a replica's name: hash of its counts. */
   occupancyPrefix(appId: string): string;
+  /** The last event of a cache channel. */
+  cached(appId: string, channel: string): string;
+  /** Set while it is known that a cache channel has no event. */
+  missed(appId: string, channel: string): string;
 };
 
 /** @param prefix REDIS_PREFIX: keeps installations that share a Redis apart. */
@@ -22,5 +26,7 @@ export function appKeys(prefix = ''): AppKeys {
     bus: (appId, channel) => `${tag(appId)}:bus:${channel}`,
     replicas: (appId) => `${tag(appId)}:replicas`,
     occupancyPrefix: (appId) => `${tag(appId)}:occupancy:`,
+    cached: (appId, channel) => `${tag(appId)}:cached:${channel}`,
+    missed: (appId, channel) => `${tag(appId)}:missed:${channel}`,
   };
 }

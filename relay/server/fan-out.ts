@@ -1,4 +1,4 @@
-import type { Bus, BusMessage, Reach } from '../bus/bus.ts';
+import type { Bus, EventMessage, Reach } from '../bus/bus.ts';
 import { eventHead, eventTail } from '../protocol/server-message.ts';
 import { textFrame } from '../protocol/text-frame.ts';
 import type { RelayMetrics } from './metrics.ts';
@@ -32,7 +32,8 @@ export class FanOut {
 
   /** Local subscribers have the event when this returns, Redis or not; the promise says whether the other replicas were reached. */
   async publish(bus: Bus, appId: string, event: PublishedEvent): Promise<Reach> {
-    const message: BusMessage = {
+    const message: EventMessage = {
+      kind: 'event',
       exceptSocketId: event.exceptSocketId,
       tail: Buffer.from(eventTail(event.name, event.data)),
     };
@@ -43,7 +44,7 @@ export class FanOut {
   }
 
   /** To the sockets of this replica. */
-  deliver(appId: string, channel: string, message: BusMessage): void {
+  deliver(appId: string, channel: string, message: EventMessage): void {
     const subscribers = this.#registry.ofChannel(appId, channel);
     if (subscribers === undefined) return;
     const frame = textFrame(eventHead(channel), message.tail);

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Bus, BusListener, BusMessage } from '#relay/bus/bus.ts';
+import { STORE_ORIGIN, type Bus, type BusListener, type EventMessage } from '#relay/bus/bus.ts';
 import { encodeEnvelope } from '#relay/bus/envelope.ts';
 import { MemoryBus, MemoryWire } from '#relay/bus/memory.ts';
 import { eventTail } from '#relay/protocol/server-message.ts';
@@ -13,7 +13,8 @@ import { redisCommand, startRedis, type RedisServer } from '#test/parts/redis.ts
 
 const log = pino({ level: 'silent' });
 const now = (): number => performance.now();
-const message = (text: string, exceptSocketId?: string): BusMessage => ({
+const message = (text: string, exceptSocketId?: string): EventMessage => ({
+  kind: 'event',
   exceptSocketId,
   tail: Buffer.from(eventTail('x', text)),
 });
@@ -32,7 +33,12 @@ function recorder(): { readonly received: string[]; readonly listener: BusListen
   const received: string[] = [];
   return {
     received,
-    listener: (appId, channel, { tail, exceptSocketId }) => {
+    listener: (appId, channel, arrived) => {
+      if (arrived.kind === 'signal') {
+        received.push(`${appId}/${channel}: signal ${arrived.text}`);
+        return;
+      }
+      const { tail, exceptSocketId } = arrived;
       const { data } = JSON.parse(`{${tail.toString()}`) as { data: string };
       received.push(`${appId}/${channel}: ${data}${exceptSocketId === undefined ? '' : ` but ${exceptSocketId}`}`);
     },
@@ -153,6 +159,16 @@ describe.each(transports)('the bus over %s', (_name, start) => {
     await one.bus.publish('1', ['a', 'b', 'c'], message('x', '1.2'));
     await arrived(one, two, '1', 'b');
     expect(two.received.toSorted()).toEqual(['1/a: x but 1.2', '1/b: x but 1.2']);
+  });
+
+  test('signals travel beside events, and what the store says goes to everybody', async () => {
+    await Promise.all([one.bus.subscribe('1', 'c'), two.bus.subscribe('1', 'c')]);
+    await one.bus.publish('1', ['c'], { kind: 'signal', text: '{"type":"x"}' });
+    await arrived(one, two, '1', 'c');
+    expect([one.received, two.received]).toEqual([[], ['1/c: signal {"type":"x"}']]);
+    await transport.inject('1', 'c', encodeEnvelope(STORE_ORIGIN, { kind: 'signal', text: '{"type":"y"}' }));
+    await eventually(() => one.received.includes('1/c: signal {"type":"y"}'));
+    await eventually(() => two.received.includes('1/c: signal {"type":"y"}'));
   });
 
   test('apps are kept apart, whatever their ids', async () => {

@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { PATIENCE_MS } from '../bus/bus.ts';
+import { MISS_MEMORY_MS, type CachedEvent, type EventCache } from '../cache/event-cache.ts';
+import type { Monotonic } from '../limits/monotonic.ts';
+import type { Counted } from '../occupancy/occupancy.ts';
+import type { AppKeys } from './app-keys.ts';
+import { Patience, type RedisClient } from './patience.ts';
+
+export type RedisEventCacheOptions = {
+  /** The connection that the bus publishes on: what is kept before an event is published is there before the event arrives. */
+  readonly client: RedisClient;
+  readonly keys: AppKeys;
+  readonly now: Monotonic;
+};
+
+/** KEYS[1] cached event · answers {tail, milliseconds left}, or nil. */
+const LAST = `
+local tail = redis.call('GET', KEYS[1])
+if not tail then return false end
+return {tail, redis.call('PTTL', KEYS[1])}`;
+
+/** KEYS[1] cached event, KEYS[2] marker · ARGV[1] ms. Answers 1 to the first who misses. */
+const FIRST_MISS = `
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+if redis.call('SET', KEYS[2], '', 'NX', 'PX', ARGV[1]) then return 1 end
+return 0`;
+
+/** KEYS[1] cached event, KEYS[2] marker · ARGV[1] tail, ARGV[2] ms. */
+const KEEP = `
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('DEL', KEYS[2])
+return 1`;
+
+const found = z.tuple([z.instanceof(Buffer), z.coerce.number()]);
+
+export class RedisEventCache implements EventCache {
+  readonly #keys: AppKeys;
+  readonly #patience: Patience;
+
+  constructor({ client, keys, now }: RedisEventCacheOptions) {
+    this.#keys = keys;
+    this.#patience = new Patience(client, PATIENCE_MS, now);
+  }
+
+  async keep(appId: string, channel: string, tail: Buffer, ttlMs: number): Promise<void> {
+    const keys = [this.#keys.cached(appId, channel), this.#keys.missed(appId, channel)];
+    await this.#patience.ask((client) => client.call('EVAL', KEEP, 2, ...keys, tail, ttlMs));
+  }
+
+  async last(appId: string, channel: string): Promise<Counted<CachedEvent | undefined>> {
+    const answer = await this.#patience.ask((client) =>
+      client.callBuffer('EVAL', LAST, 1, this.#keys.cached(appId, channel)),
+    );
+    const parsed = found.safeParse(answer);
+    if (!parsed.success) return { value: undefined, reached: answer !== undefined };
+    const [tail, expiresInMs] = parsed.data;
+    return { value: { tail, expiresInMs }, reached: true };
+  }
+
+  async firstMiss(appId: string, channel: string): Promise<boolean> {
+    const keys = [this.#keys.cached(appId, channel), this.#keys.missed(appId, channel)];
+    return (await this.#patience.ask((client) => client.call('EVAL', FIRST_MISS, 2, ...keys, MISS_MEMORY_MS))) === 1;
+  }
+}
