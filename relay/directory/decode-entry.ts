@@ -1,11 +1,18 @@
+import { z } from 'zod';
 import { KNOWN_CRITICAL } from '#crds/directory/critical.ts';
-import { appEntryBody, ENTRY_VERSION, tokenEntryBody } from '#crds/directory/entry-body.ts';
+import {
+  appEntryBody,
+  appKeyField,
+  ENTRY_VERSION,
+  tokenEntryBody,
+  webhookHeadersField,
+} from '#crds/directory/entry-body.ts';
 import { readEntry } from '#crds/directory/entry.ts';
 import type { EntryPayload } from '#crds/directory/entry.ts';
-import type { Keyring } from '#crds/keyring.ts';
+import { Secret, type Keyring } from '#crds/keyring.ts';
 import { unseal, UnsealError } from '#crds/sealed.ts';
 import { appOf } from './directory.ts';
-import type { App, Token } from './directory.ts';
+import type { App, Token, WebhookHeaders } from './directory.ts';
 
 export type Enforceable =
   /** `mac` names this exact content: two entries with the same one are the same. */
@@ -48,15 +55,22 @@ function decodeBody(keyring: Keyring, { key, revision, body }: EntryPayload, mac
       const parsed = appEntryBody.safeParse(body).data;
       if (parsed === undefined || parsed.appId !== name) return 'invalid';
       const secrets = new Map<string, string>();
+      const headers = new Map<string, WebhookHeaders>();
       try {
         for (const { id, secret } of parsed.keys) {
-          secrets.set(id, unseal(keyring, [parsed.appId], `key.${id}`, secret));
+          secrets.set(id, unseal(keyring, [parsed.appId], appKeyField(id), secret));
+        }
+        for (const { name, headers: sealed } of parsed.webhooks) {
+          if (sealed === null) continue;
+          const opened = readHeaders(unseal(keyring, [parsed.appId], webhookHeadersField(name), sealed));
+          if (opened === undefined) return 'invalid';
+          headers.set(name, opened);
         }
       } catch (error) {
         if (error instanceof UnsealError) return 'unsealable';
         throw error;
       }
-      return { mac, kind, id: name, app: appOf(parsed, secrets, revision) };
+      return { mac, kind, id: name, app: appOf(parsed, secrets, revision, headers) };
     }
     case 'token': {
       const parsed = tokenEntryBody.safeParse(body).data;
@@ -66,6 +80,20 @@ function decodeBody(keyring: Keyring, { key, revision, body }: EntryPayload, mac
     default:
       // A kind of a later version, e.g. certificate/….
       return 'unsupported';
+  }
+}
+
+const headerValues = z.record(z.string(), z.string());
+
+/** @param text a JSON object. undefined: it is none. */
+function readHeaders(text: string): WebhookHeaders | undefined {
+  try {
+    const values = headerValues.safeParse(JSON.parse(text)).data;
+    return values === undefined
+      ? undefined
+      : new Map(Object.entries(values).map(([name, value]) => [name, new Secret(value)]));
+  } catch {
+    return undefined;
   }
 }
 

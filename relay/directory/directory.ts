@@ -1,6 +1,6 @@
 import { createSecretKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import type { AppEntryBody, TokenEntryBody } from '#crds/directory/entry-body.ts';
+import type { AppEntryBody, TokenEntryBody, WebhookEndpointBody } from '#crds/directory/entry-body.ts';
 import type { Position } from '#crds/directory/position.ts';
 import { Secret } from '#crds/keyring.ts';
 
@@ -12,10 +12,17 @@ export type AppKey = {
   readonly signingKey: KeyObject;
 };
 
+/** Extra headers of a webhook. The values are secrets: a bearer token of the receiver, say. */
+export type WebhookHeaders = ReadonlyMap<string, Secret>;
+
+/** Where an app wants to be told of its events. */
+export type Webhook = Readonly<Omit<WebhookEndpointBody, 'headers'>> & { readonly headers: WebhookHeaders };
+
 /** An app as it is enforced. Frozen; another object means that something about it changed. */
-export type App = Readonly<Omit<AppEntryBody, 'keys'>> & {
+export type App = Readonly<Omit<AppEntryBody, 'keys' | 'webhooks'>> & {
   /** Oldest first. */
   readonly keys: readonly AppKey[];
+  readonly webhooks: readonly Webhook[];
   /** The revision at which it last changed. */
   readonly revision: number;
 };
@@ -80,18 +87,32 @@ export class DirectoryIndex {
   }
 }
 
-/** @param secrets the unsealed secret of each key of the body, by id. */
-export function appOf(body: AppEntryBody, secrets: ReadonlyMap<string, string>, revision: number): App {
+const NO_HEADERS: WebhookHeaders = new Map();
+
+/**
+ * @param secrets the unsealed secret of each key of the body, by id.
+ * @param headers the unsealed headers of each webhook that has some, by the webhook's name.
+ */
+export function appOf(
+  body: AppEntryBody,
+  secrets: ReadonlyMap<string, string>,
+  revision: number,
+  headers: ReadonlyMap<string, WebhookHeaders> = new Map(),
+): App {
   const keys = body.keys.map(({ id, key }) => {
     const secret = secrets.get(id) ?? '';
     return Object.freeze({ id, key, secret: new Secret(secret), signingKey: createSecretKey(secret, 'utf8') });
   });
+  const webhooks = body.webhooks.map((webhook) =>
+    Object.freeze({ ...webhook, headers: headers.get(webhook.name) ?? NO_HEADERS }),
+  );
   return Object.freeze({
     ...body,
     authentication: Object.freeze(body.authentication),
     limits: Object.freeze(body.limits),
     channels: Object.freeze(body.channels),
     keys: Object.freeze(keys),
+    webhooks: Object.freeze(webhooks),
     revision,
   });
 }

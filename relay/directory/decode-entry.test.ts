@@ -1,0 +1,52 @@
+import { inspect } from 'node:util';
+import { expect, test } from 'vitest';
+import { webhookHeadersField, type AppEntryBody } from '#crds/directory/entry-body.ts';
+import { signEntry } from '#crds/directory/entry.ts';
+import { Keyring } from '#crds/keyring.ts';
+import { seal } from '#crds/sealed.ts';
+import { decodeEntry, type DecodedEntry } from './decode-entry.ts';
+import type { App } from './directory.ts';
+
+const keyring = Keyring.parse(`k1:${Buffer.alloc(32, 3).toString('base64')}`);
+const sealed = (field: string, text: string): string => seal(keyring, ['7'], field, text, Buffer.alloc(12, 1));
+
+function decoded(headers: string | null): DecodedEntry | undefined {
+  const body: AppEntryBody = {
+    appId: '7',
+    namespace: 'n',
+    name: 'a',
+    enabled: true,
+    keys: [{ id: 'k1', key: 'key', secret: sealed('key.k1', 'secret') }],
+    authentication: { bearer: true, keyAndSecret: true, signature: true },
+    limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 1 },
+    channels: {
+      clientEvents: true,
+      encrypted: true,
+      subscriptionCounts: false,
+      watchlists: false,
+      cacheSeconds: 1,
+    },
+    webhooks: [
+      { name: 'hook', url: 'https://a.example', events: ['cache_miss'], channelPrefix: null, batching: false, headers },
+    ],
+  };
+  return decodeEntry(keyring, signEntry(keyring, 'k1', { key: 'app/7', revision: 2, v: 1, crit: [], body }));
+}
+
+function appIn(entry: DecodedEntry | undefined): App | undefined {
+  if (entry === undefined || 'rejected' in entry) return undefined;
+  return entry.content?.kind === 'app' ? entry.content.app : undefined;
+}
+
+test('the headers of a webhook are opened, and do not print', () => {
+  const app = appIn(decoded(sealed(webhookHeadersField('hook'), '{"Authorization":"Bearer hidden"}')));
+  expect(app?.webhooks[0]?.headers.get('Authorization')?.reveal()).toBe('Bearer hidden');
+  expect(inspect(app, { depth: 10 }) + JSON.stringify(app)).not.toContain('hidden');
+  expect(appIn(decoded(null))?.webhooks[0]?.headers.size).toBe(0);
+});
+
+test('headers that were sealed for another webhook, or are no object of texts, refuse the entry', () => {
+  expect(decoded(sealed(webhookHeadersField('other'), '{}'))).toMatchObject({ rejected: 'unsealable' });
+  for (const text of ['[]', '{"a":1}', 'x'])
+    expect(decoded(sealed(webhookHeadersField('hook'), text))).toMatchObject({ rejected: 'invalid' });
+});
