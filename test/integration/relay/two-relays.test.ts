@@ -1,67 +1,32 @@
 import { randomBytes } from 'node:crypto';
-import Pusher from 'pusher';
+import type Pusher from 'pusher';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { appEntryKey, tokenEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
-import { seal } from '#crds/sealed.ts';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import { eventually } from '#test/parts/eventually.ts';
-import { freePorts } from '#test/parts/free-port.ts';
-import { startProcess, type RunningProcess } from '#test/parts/process.ts';
-import { startRedis, type RedisServer } from '#test/parts/redis.ts';
-import { documentedUsers, withUser } from '#test/parts/redis-users.ts';
-import { keyring, KEYS, migratedDatabase, startOperator, type RunningOperator } from '../directory/installation.ts';
+import type { RedisServer } from '#test/parts/redis.ts';
+import type { RunningOperator } from '../directory/installation.ts';
+import {
+  appChange,
+  isReady,
+  readyz,
+  serverSdk,
+  startRelayInstallation,
+  type RelayInstallation,
+  type RelayProcess,
+} from './relay-installation.ts';
 import { TestClient } from './test-client.ts';
 
-/** Relay processes as they are deployed: real Redis with the documented users, entries from a real publisher over PostgreSQL. */
-type RelayProcess = { readonly process: RunningProcess; readonly port: number; readonly metricsPort: number };
-
-const stack = new AsyncDisposableStack();
+/** Two relay processes as they are deployed, and what each does when the other, Redis or itself goes away. */
+let installation: RelayInstallation;
 let redis: RedisServer;
 let operator: RunningOperator;
+const launched = (id: string): Promise<RelayProcess> => installation.launch(id);
+const sdk = (relay: RelayProcess, appId: string, key: string): Pusher =>
+  serverSdk(relay, { appId, key, secret: 'appsecret' });
+const change = (appId: string, key: string, connections: number | null = null): EntryChange =>
+  appChange({ appId, key, secret: 'appsecret', limits: { connections } });
 const token = mintToken('Live', randomBytes(MINT_BYTES));
-
-function appChange(appId: string, key: string, fields: { readonly connections?: number | null } = {}): EntryChange {
-  return {
-    key: appEntryKey(appId),
-    body: {
-      appId,
-      namespace: 'shop',
-      name: `app-${appId}`,
-      enabled: true,
-      keys: [{ id: 'k1', key, secret: seal(keyring, [appId], 'key.k1', 'appsecret', randomBytes(12)) }],
-      authentication: { bearer: true, keyAndSecret: true, signature: true },
-      limits: { connections: fields.connections ?? null, eventBytes: 10_240, clientEventsPerSecond: 10 },
-      channels: { clientEvents: true },
-    },
-  };
-}
-
-async function startRelay(id: string): Promise<RelayProcess> {
-  const [port, metricsPort] = await freePorts(2);
-  if (port === undefined || metricsPort === undefined) throw new Error('no free ports');
-  const process = await startProcess({
-    command: globalThis.process.execPath,
-    args: ['relay/main.ts'],
-    env: {
-      PORT: String(port),
-      METRICS_PORT: String(metricsPort),
-      HOST: '127.0.0.1',
-      REDIS_URL: withUser(redis.url, 'relay'),
-      DIRECTORY_KEYS: KEYS,
-      RELAY_ID: id,
-      RELAY_DRAIN_SECONDS: '1',
-    },
-  });
-  return { process, port, metricsPort };
-}
-
-const readyz = async ({ metricsPort }: RelayProcess): Promise<number> =>
-  (await fetch(`http://127.0.0.1:${metricsPort}/readyz`)).status;
-const isReady = (relay: RelayProcess): Promise<unknown> =>
-  eventually(async () => (await readyz(relay)) === 200, { timeout: 20_000, describe: relay.process.output() });
-
-const sdk = ({ port }: RelayProcess, appId: string, key: string): Pusher =>
-  new Pusher({ appId, key, secret: 'appsecret', host: '127.0.0.1', port: String(port), useTLS: false });
 
 const publish = ({ port }: RelayProcess, appId: string, event: string): Promise<Response> =>
   fetch(`http://127.0.0.1:${port}/api/v1/apps/${appId}/events`, {
@@ -73,22 +38,15 @@ const publish = ({ port }: RelayProcess, appId: string, event: string): Promise<
 let one: RelayProcess;
 let two: RelayProcess;
 beforeAll(async () => {
-  const database = stack.use(await migratedDatabase(inject('postgresUrl')));
-  redis = stack.use(await startRedis({ acl: await documentedUsers() }));
-  operator = stack.use(
-    await startOperator({ postgresUrl: database.url, redisUrl: withUser(redis.url, 'relay-operator') }),
-  );
-  await operator.publish(appChange('101', 'appkey'), {
+  installation = await startRelayInstallation(inject('postgresUrl'));
+  ({ redis, operator } = installation);
+  await operator.publish(change('101', 'appkey'), {
     key: tokenEntryKey(token.sha256),
     body: { id: token.id, appId: '101', namespace: 'shop', name: 'ci', environment: 'Live', expiresAt: null },
   });
-  [one, two] = await Promise.all([startRelay('relay-1'), startRelay('relay-2')]);
-  stack.defer(async () => {
-    await Promise.all([one.process.stop(), two.process.stop()]);
-  });
-  await Promise.all([isReady(one), isReady(two)]);
+  [one, two] = (await installation.relays('relay-1', 'relay-2')) as [RelayProcess, RelayProcess];
 });
-afterAll(() => stack.disposeAsync());
+afterAll(() => installation[Symbol.asyncDispose]());
 
 describe('two relays and one directory', () => {
   test('an event crosses, counts agree', async () => {
@@ -104,7 +62,7 @@ describe('two relays and one directory', () => {
   });
 
   test('when a deletion is enforced, its sockets are closed (4001) and nothing of it works', async () => {
-    await operator.enforcedByAll(await operator.publish(appChange('102', 'second')));
+    await operator.enforcedByAll(await operator.publish(change('102', 'second')));
     const clients = await Promise.all([
       TestClient.connected(one.port, 'second'),
       TestClient.connected(two.port, 'second'),
@@ -116,7 +74,7 @@ describe('two relays and one directory', () => {
   });
 
   test('the connection quota holds over both', async () => {
-    await operator.enforcedByAll(await operator.publish(appChange('103', 'third', { connections: 2 })));
+    await operator.enforcedByAll(await operator.publish(change('103', 'third', 2)));
     await using _first = await TestClient.connected(one.port, 'third');
     await using _second = await TestClient.connected(two.port, 'third');
     await using third = new TestClient(`ws://127.0.0.1:${one.port}/app/third?protocol=7`);
@@ -157,18 +115,18 @@ describe('two relays and one directory', () => {
 
 describe('the life of a relay process', () => {
   test('SIGTERM: not ready, sockets are told to reconnect (4200), exit 0, and nobody waits for it', async () => {
-    const third = await startRelay('relay-3');
+    const third = await launched('relay-3');
     await isReady(third);
     const clients = await Promise.all(Array.from({ length: 4 }, () => TestClient.connected(third.port)));
     third.process.signal('SIGTERM');
     await eventually(async () => (await readyz(third)) === 503);
     expect(await Promise.all(clients.map((client) => client.closed()))).toEqual([4200, 4200, 4200, 4200]);
     expect(await third.process.exited).toMatchObject({ code: 0 });
-    await operator.enforcedByAll(await operator.publish(appChange('104', 'fourth')), 2_000);
+    await operator.enforcedByAll(await operator.publish(change('104', 'fourth')), 2_000);
   });
 
   test('kill -9: its subscriptions are not counted after 10 s', async () => {
-    const fourth = await startRelay('relay-4');
+    const fourth = await launched('relay-4');
     await isReady(fourth);
     await using client = await TestClient.connected(fourth.port);
     await client.subscribe('ghosts');
@@ -183,7 +141,7 @@ describe('the life of a relay process', () => {
 
   test('started without Redis: lives, is not ready, says so once; then recovers by itself', async () => {
     await redis.kill9();
-    const fifth = await startRelay('relay-5');
+    const fifth = await launched('relay-5');
     await eventually(async () => (await fetch(`http://127.0.0.1:${fifth.metricsPort}/livez`)).status === 200);
     expect(await readyz(fifth)).toBe(503);
     await using client = new TestClient(`ws://127.0.0.1:${fifth.port}/app/appkey?protocol=7`);
