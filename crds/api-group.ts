@@ -8,8 +8,14 @@ export const CATEGORY = 'relay';
 export const APP_SECRET_TYPE = `${GROUP}/app`;
 export const TOKEN_SECRET_TYPE = `${GROUP}/token`;
 
-/** Set on every Secret that the operator writes; the only Secrets that it watches carry it. */
+/** Set on every Secret that the operator writes. It watches those that carry this label or the next, and no others. */
 export const MANAGED_LABEL = `${GROUP}/managed`;
+
+/**
+ * Put by whoever may read a Secret on one that objects may reference (`headersFrom`): otherwise an author who cannot read Secrets could have
+ * them sent somewhere. Its value is "true".
+ */
+export const REFERABLE_LABEL = `${GROUP}/referable`;
 
 /** On our Secrets: which labels, annotations and keys we put there (operator/reconcile/secret-state.ts). */
 export const SHAPE_ANNOTATION = `${GROUP}/shape`;

@@ -3,6 +3,8 @@ export const CONDITION = {
   Ready: 'Ready',
   Enforced: 'Enforced',
   CredentialsReady: 'CredentialsReady',
+  /** Only while there is something to be warned of; reason: the sorted reasons, with commas between. */
+  Warning: 'Warning',
   Reconciling: 'Reconciling',
   Stalled: 'Stalled',
 } as const;
@@ -20,6 +22,11 @@ export const REASON = {
   // Terminal: a person must change something
   Conflict: 'Conflict',
   AppIdNotRetained: 'AppIdNotRetained',
+  // Warning
+  FullAccess: 'FullAccess',
+  SecretNotFound: 'SecretNotFound',
+  SecretNotReferable: 'SecretNotReferable',
+  HeadersInvalid: 'HeadersInvalid',
   // Enforced (directory.md)
   Publishing: 'Publishing',
   Rejected: 'Rejected',

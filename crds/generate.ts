@@ -21,8 +21,6 @@ for (const definition of KINDS) {
 process.exitCode = stale ? 1 : 0;
 
 /** `{{` in a description would be read by Helm; the replacement prints it. */
-/** `{{` in a description would be read by Helm; the replacement prints it. */
-/** `{{` in a description would be read by Helm; the replacement prints it. */
 function chartTemplate(text: string): string {
   const escaped = text.replaceAll('{{', '{{ "{{" }}');
   const kept = escaped.replace('metadata:\n', 'metadata:\n  annotations:\n    helm.sh/resource-policy: keep\n');

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { conditions, objectName, type Resource } from './resource.ts';
 import type { TransitionRule } from './transition-rule.ts';
+import { defaultedWebhooks, webhooks, type DefaultedWebhook } from './webhook.ts';
 
 // Of labels and annotations (k8s.io/apimachinery, util/validation): an optional DNS prefix and a name. Checked here, because the API server
 // checks them only on the Secret itself, and refuses the whole of it.
@@ -125,6 +126,7 @@ export const relayAppSpec = z.strictObject({
         .describe('How long cache-… channels keep their last event. Default 1800.'),
     })
     .optional(),
+  webhooks: webhooks.optional().describe('Where to tell of what happens on the channels, by HTTP POST.'),
 });
 
 export type RelayAppSpec = z.infer<typeof relayAppSpec>;
@@ -196,6 +198,7 @@ export type DefaultedApp = {
     readonly watchlists: boolean;
     readonly cacheSeconds: number;
   };
+  readonly webhooks: readonly DefaultedWebhook[];
 };
 
 export function defaultedApp(name: string, spec: RelayAppSpec): DefaultedApp {
@@ -228,5 +231,6 @@ export function defaultedApp(name: string, spec: RelayAppSpec): DefaultedApp {
       watchlists: spec.channels?.watchlists ?? false,
       cacheSeconds: spec.channels?.cacheSeconds ?? 1_800,
     },
+    webhooks: defaultedWebhooks(spec.webhooks),
   };
 }

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { conditions, objectName, type Resource } from './resource.ts';
+import { GRANTS } from './scopes.ts';
 import type { TransitionRule } from './transition-rule.ts';
+
+const NO_SCOPES = 'name at least one scope, or leave scopes out: then the token may do everything';
 
 /** What a user declares; defaults are in code (`defaultedToken`). */
 export const relayTokenSpec = z.strictObject({
@@ -8,6 +11,19 @@ export const relayTokenSpec = z.strictObject({
     .strictObject({ name: objectName.describe('A RelayApp of this namespace.') })
     .describe('Immutable. The app that the token belongs to.'),
   environment: z.enum(['Live', 'Test']).optional().describe('Immutable. Live (default): rly_live_…; Test: rly_test_….'),
+  scopes: z
+    .array(z.enum(GRANTS))
+    .max(GRANTS.length)
+    .refine((scopes) => scopes.length > 0, NO_SCOPES)
+    .refine((scopes) => new Set(scopes).size === scopes.length, 'must not name a scope twice')
+    .meta({
+      'x-kubernetes-list-type': 'set',
+      'x-kubernetes-validations': [{ rule: 'size(self) > 0', message: NO_SCOPES }],
+    })
+    .optional()
+    .describe(
+      'What the token may do: scopes such as events:publish, or all of a category, such as "channels:*". Absent: everything, and a Warning condition says so.',
+    ),
   expiresAt: z.iso
     .datetime({ offset: true, error: 'must be a time with a zone, such as "2027-01-01T00:00:00Z"' })
     .optional()
@@ -57,6 +73,8 @@ export type RelayToken = Resource<'RelayToken', RelayTokenSpec, RelayTokenStatus
 export type DefaultedToken = {
   readonly appName: string;
   readonly environment: 'Live' | 'Test';
+  /** Sorted; null: everything. */
+  readonly scopes: readonly string[] | null;
   readonly expiresAt: string | undefined;
   readonly secretName: string;
   readonly revoked: boolean;
@@ -66,6 +84,8 @@ export function defaultedToken(name: string, spec: RelayTokenSpec): DefaultedTok
   return {
     appName: spec.appRef.name,
     environment: spec.environment ?? 'Live',
+    // A set: another order is no change.
+    scopes: spec.scopes?.toSorted() ?? null,
     expiresAt: spec.expiresAt,
     secretName: spec.secretName ?? `${name}-token`,
     revoked: spec.revoked ?? false,

@@ -72,6 +72,10 @@ export const tokenEntryBody = z.object({
 });
 export type TokenEntryBody = z.infer<typeof tokenEntryBody>;
 
+/** The fields that the sealed texts of an app's entry are bound to (crds/sealed.ts). */
+export const appKeyField = (id: string): string => `key.${id}`;
+export const webhookHeadersField = (name: string): string => `webhook.${name}.headers`;
+
 export const appEntryKey = (appId: string): `app/${string}` => `app/${appId}`;
 export const tokenEntryKey = (sha256: string): `token/${string}` => `token/${sha256}`;
 

@@ -4,9 +4,6 @@ import type { Keyring } from '../keyring.ts';
 
 const PURPOSE = 'directory-entry';
 
-/** Names that this code enforces when an entry lists them in `crit`. None yet: version 1 is enforced whole. */
-export const KNOWN_CRITICAL: ReadonlySet<string> = new Set();
-
 const payload = z.object({
   key: z.string().min(1),
   /** The revision at which this entry last changed. */

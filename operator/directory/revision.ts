@@ -1,9 +1,10 @@
+import { criticalFields } from '#crds/directory/critical.ts';
 import { changeDigest } from '#crds/directory/digest.ts';
 import { signCheckpoint } from '#crds/directory/checkpoint.ts';
 import type { Checkpoint, LogEntry } from '#crds/directory/checkpoint.ts';
 import { EMPTY_DIGEST } from '#crds/directory/digest.ts';
 import type { EntryVersion } from '#crds/directory/digest.ts';
-import { appEntryBody, ENTRY_VERSION } from '#crds/directory/entry-body.ts';
+import { appEntryBody, appKeyField, ENTRY_VERSION, webhookHeadersField } from '#crds/directory/entry-body.ts';
 import type { EntryChange } from '#crds/directory/entry-body.ts';
 import { signEntry, trustEntry } from '#crds/directory/entry.ts';
 import type { Keyring } from '#crds/keyring.ts';
@@ -30,8 +31,10 @@ export function nextRevision(
   const upserts: EntryRow[] = [];
   const removals: string[] = [];
   const texts: string[] = [];
-  for (const { key, body } of changes) {
-    const text = signEntry(keyring, row.keyId, { key, revision, v: ENTRY_VERSION, crit: [], body });
+  for (const change of changes) {
+    const { key, body } = change;
+    const crit = criticalFields(change);
+    const text = signEntry(keyring, row.keyId, { key, revision, v: ENTRY_VERSION, crit, body });
     texts.push(text);
     if (body === null) removals.push(key);
     else upserts.push({ key, text });
@@ -50,8 +53,8 @@ export function nextRevision(
 }
 
 /**
- * Signs every entry with another key, for a rotation of DIRECTORY_KEYS; the revisions stay. The sealed secrets of apps are sealed anew as
- * well; one whose key is gone from the ring stays as it is, and relays then name the app as rejected until it is published again.
+ * Signs every entry with another key, for a rotation of DIRECTORY_KEYS; the revisions stay. The sealed secrets and webhook headers of
+ * apps are sealed anew as well; one whose key is gone from the ring stays as it is, and relays then name the app as rejected until it is published again.
  * @param random draws that many fresh bytes.
  */
 export function signAnew(
@@ -81,19 +84,22 @@ function sealAnew(
 ): Record<string, unknown> | null {
   const app = appEntryBody.safeParse(body).data;
   if (app === undefined) return body;
-  const keys = app.keys.map((key) => {
-    const field = `key.${key.id}`;
+  const again = (field: string, sealed: string): string => {
     try {
-      return {
-        ...key,
-        secret: seal(keyring, [app.appId], field, unseal(keyring, [app.appId], field, key.secret), random(12)),
-      };
+      return seal(keyring, [app.appId], field, unseal(keyring, [app.appId], field, sealed), random(12));
     } catch (error) {
-      if (error instanceof UnsealError) return key;
+      if (error instanceof UnsealError) return sealed;
       throw error;
     }
-  });
-  return { ...body, keys };
+  };
+  return {
+    ...body,
+    keys: app.keys.map((key) => ({ ...key, secret: again(appKeyField(key.id), key.secret) })),
+    webhooks: app.webhooks.map((webhook) => ({
+      ...webhook,
+      headers: webhook.headers === null ? null : again(webhookHeadersField(webhook.name), webhook.headers),
+    })),
+  };
 }
 
 /** The checkpoint that a directory row stands for. */

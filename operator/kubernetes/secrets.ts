@@ -3,7 +3,7 @@ import { API_VERSION, GROUP } from '#crds/api-group.ts';
 import { TransientError } from '../engine/errors.ts';
 import type { EngineObject } from '../engine/object.ts';
 import type { Store } from '../engine/store.ts';
-import { satisfies } from '../reconcile/secret-state.ts';
+import { referenced, satisfies } from '../reconcile/secret-state.ts';
 import { keyOf, type ObjectRef } from '../world/object-ref.ts';
 import type { DesiredSecret, Owner, Secrets, StoredSecret } from '../world/secrets.ts';
 import type { KubernetesClient } from './client.ts';
@@ -34,7 +34,10 @@ export function ownerOf(secret: KubernetesSecret): Owner | undefined {
 /** `Secret "x" is invalid: type: Invalid value: …`, alone or in a list; not any text that has the word in it, such as the Secret's name. */
 const TYPE_REFUSED = /(is invalid: |[[ ])type: /;
 
-export function kubernetesSecrets(client: KubernetesClient, store: SecretStore): Secrets {
+/** Those that objects may refer to: the Secrets that carry the label for that. */
+export type ReferableStore = Store<KubernetesSecret>;
+
+export function kubernetesSecrets(client: KubernetesClient, store: SecretStore, referable: ReferableStore): Secrets {
   const readLive = async ({ namespace, name }: ObjectRef): Promise<StoredSecret | undefined> => {
     const secret = await client.get<KubernetesSecret>(SECRETS, { namespace, name });
     return secret === undefined ? undefined : stored(secret);
@@ -59,6 +62,12 @@ export function kubernetesSecrets(client: KubernetesClient, store: SecretStore):
     },
 
     readLive,
+
+    readReferenced: async (ref) => {
+      // Found in neither cache it may be absent, or somebody's without the label, or labelled a moment ago.
+      const secret = referable.get(keyOf(ref)) ?? (await client.get<KubernetesSecret>(SECRETS, ref));
+      return secret === undefined ? { kind: 'absent' } : referenced(stored(secret));
+    },
 
     apply: async (desired) => {
       using _reserved = reserve(keyOf(desired), desired);

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
-import { MANAGED_LABEL } from '#crds/api-group.ts';
+import { MANAGED_LABEL, REFERABLE_LABEL } from '#crds/api-group.ts';
 import type { RelayApp } from '#crds/relay-app.ts';
 import type { RelayToken } from '#crds/relay-token.ts';
 import type { Clock } from '../engine/clock.ts';
 import type { EventRecorder } from '../engine/events.ts';
-import type { EngineObject } from '../engine/object.ts';
+import { keyOf as keyOfObject, type EngineObject } from '../engine/object.ts';
 import { OutageLog } from '../engine/outage-log.ts';
 import { LIST_OR_WATCH, Reflector, type ReflectorHealth } from '../engine/reflector.ts';
 import { Store, type StoreEvent } from '../engine/store.ts';
@@ -44,30 +44,32 @@ export function createKubernetesWorld({
   recorder,
 }: KubernetesWorldOptions): KubernetesWorld {
   const scoped = namespaces.length === 0 ? {} : { scopes: namespaces };
-  const apps = new Store<RelayApp>({ log, ...scoped });
+  const apps = new Store<RelayApp, 'reference'>({ log, ...scoped, indexes: { reference: referencedKeys } });
   const tokens = new Store<RelayToken, 'app'>({
     log,
     ...scoped,
     indexes: { app: ({ metadata: { namespace }, spec }) => [keyOf({ namespace, name: spec.appRef.name })] },
   });
   const secrets = new Store<KubernetesSecret, 'owner'>({ log, ...scoped, indexes: { owner: ownerUids } });
-  const stores = [apps, tokens, secrets];
+  const referable = new Store<KubernetesSecret>({ log, ...scoped });
+  const stores = [apps, tokens, secrets, referable];
   const outages = new OutageLog(log, LIST_OR_WATCH);
   const reflectors = [
     ...reflect(apps, RELAY_APPS),
     ...reflect(tokens, RELAY_TOKENS),
-    // By our label only: a cluster has thousands of other Secrets (operator-traps, rule 5).
-    ...reflect(secrets, SECRETS, `${MANAGED_LABEL}=true`),
+    // By our labels only: a cluster has thousands of other Secrets (operator-traps, rule 5).
+    ...reflect(secrets, SECRETS, { name: 'secrets', labelSelector: `${MANAGED_LABEL}=true` }),
+    ...reflect(referable, SECRETS, { name: 'referable secrets', labelSelector: `${REFERABLE_LABEL}=true` }),
   ];
 
   function reflect<T extends EngineObject>(
-    store: Store<T> | Store<T, 'app'> | Store<T, 'owner'>,
+    store: Pick<Store<T>, 'replace' | 'upsert' | 'remove' | 'hasSynced'>,
     resource: ResourceType,
-    labelSelector?: string,
+    { name: what = resource.plural, labelSelector }: { readonly name?: string; readonly labelSelector?: string } = {},
   ) {
     const scopes = namespaces.length === 0 ? [undefined] : namespaces;
     return scopes.map((namespace) => {
-      const name = namespace === undefined ? resource.plural : `${resource.plural} in ${namespace}`;
+      const name = namespace === undefined ? what : `${what} in ${namespace}`;
       const reflector = new Reflector<T>({
         name,
         source: listerWatcher<T>(client, resource, { namespace, labelSelector }),
@@ -85,7 +87,7 @@ export function createKubernetesWorld({
   return {
     apps: kubernetesObjects(client, RELAY_APPS, apps),
     tokens: kubernetesObjects(client, RELAY_TOKENS, tokens),
-    secrets: kubernetesSecrets(client, secrets),
+    secrets: kubernetesSecrets(client, secrets, referable),
     recorder: {
       event: ({ apiVersion, kind, metadata }, type, reason, message) =>
         recorder.record({ apiVersion, kind, metadata }, { type, reason, action: 'Reconcile', note: message }),
@@ -103,6 +105,12 @@ export function createKubernetesWorld({
           const { namespace = '' } = object.metadata;
           listener({ kind: owner.kind, ref: { namespace, name: owner.name }, deleting: false, initial: false });
         }),
+        referable.subscribe((event) => {
+          // What a Secret says at the start is seen when the objects that refer to it are reconciled.
+          if (event.type === 'added' && event.initial) return;
+          for (const app of apps.byIndex('reference', keyOfObject(event.object)))
+            listener({ kind: 'RelayApp', ref: refOfObject(app), deleting: false, initial: false });
+        }),
       ];
       return () => {
         for (const unsubscribe of stop) unsubscribe();
@@ -117,6 +125,13 @@ export function createKubernetesWorld({
     hasSynced: () => stores.every((store) => store.hasSynced()),
     health: () => reflectors.map(({ name, reflector }) => ({ name, ...reflector.health() })),
   };
+}
+
+/** The Secrets that an app refers to. */
+function referencedKeys({ metadata: { namespace }, spec }: RelayApp): readonly string[] {
+  return (spec.webhooks ?? []).flatMap(({ headersFrom }) =>
+    headersFrom === undefined ? [] : [keyOf({ namespace, name: headersFrom.name })],
+  );
 }
 
 function refOfObject({ metadata: { namespace, name } }: RelayApp | RelayToken): ObjectRef {

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { appEntryKey, tokenEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
 import { TransientError } from '../engine/errors.ts';
-import type { AppPolicy, AppRow, Registry, Subject } from '../registry/registry.ts';
-import { appEntry, insertKey, selectApp, type Rings } from './app-rows.ts';
+import type { AppPolicy, AppRow, Registry, Subject, WebhookHeaders } from '../registry/registry.ts';
+import { appEntry, insertKey, sealedHeaders, selectApp, type Rings } from './app-rows.ts';
 import { asTransient } from './backend-error.ts';
 import type { DirectoryCommit } from './directory-commit.ts';
 import { mintAppId, mintAppKey } from './mint.ts';
@@ -72,6 +72,7 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
     subject: Subject,
     appId: string,
     policy: AppPolicy,
+    headers: WebhookHeaders,
   ): Promise<readonly EntryChange[]> {
     const row = await selectApp(tx, rings, `app_id = $4 AND ${identity}`, [
       installation,
@@ -80,7 +81,7 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
       appId,
     ]);
     if (row === undefined) throw notRegistered(subject, appId);
-    return [appEntry(rings, subject, appId, policy, row.keys)];
+    return [appEntry(rings, subject, appId, policy, headers, row.keys)];
   }
 
   return {
@@ -110,34 +111,47 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
             ]),
       ),
 
-    registerApp: (subject, policy) =>
+    registerApp: (subject, policy, headers) =>
       change(subject, 'app.register', async (tx) => {
         const at = new Date(now());
         const appId = mintAppId();
         const key = mintAppKey(at);
         await tx.query(
-          `INSERT INTO app (app_id, installation, namespace, name, object_uid, state, policy, changed_at, created_at)
-           VALUES ($1, $2, $3, $4, $5, 'Active', $6, $7, $7)`,
-          [appId, installation, subject.namespace, subject.name, subject.uid, policy, at],
+          `INSERT INTO app (app_id, installation, namespace, name, object_uid, state, policy, webhook_headers, changed_at, created_at)
+           VALUES ($1, $2, $3, $4, $5, 'Active', $6, $8, $7, $7)`,
+          [
+            appId,
+            installation,
+            subject.namespace,
+            subject.name,
+            subject.uid,
+            policy,
+            at,
+            sealedHeaders(rings, appId, headers),
+          ],
         );
         await insertKey(tx, rings, appId, key);
-        return { appId, changes: [appEntry(rings, subject, appId, policy, [key])], detail: { key: key.key } };
+        return { appId, changes: [appEntry(rings, subject, appId, policy, headers, [key])], detail: { key: key.key } };
       }),
 
-    takeBackApp: (subject, appId, policy) =>
+    takeBackApp: (subject, appId, policy, headers) =>
       change(subject, 'app.take-back', async (tx) => {
-        await set(tx, subject, appId, `state = 'Active', object_uid = $5, policy = $6, changed_at = $7`, [
-          subject.uid,
+        const assignments = `state = 'Active', object_uid = $5, policy = $6, changed_at = $7, webhook_headers = $8`;
+        const sealed = sealedHeaders(rings, appId, headers);
+        await set(tx, subject, appId, assignments, [subject.uid, policy, new Date(now()), sealed]);
+        return { appId, changes: await republish(tx, subject, appId, policy, headers) };
+      }),
+
+    updateApp: (subject, appId, policy, headers) =>
+      change(subject, 'app.update', async (tx) => {
+        const sealed = sealedHeaders(rings, appId, headers);
+        await set(tx, subject, appId, 'policy = $5, changed_at = $6, webhook_headers = $7', [
           policy,
           new Date(now()),
+          sealed,
         ]);
-        return { appId, changes: await republish(tx, subject, appId, policy) };
-      }),
-
-    updateApp: (subject, appId, policy) =>
-      change(subject, 'app.update', async (tx) => {
-        await set(tx, subject, appId, 'policy = $5, changed_at = $6', [policy, new Date(now())]);
-        return { appId, changes: await republish(tx, subject, appId, policy), detail: { policy } };
+        const detail = { policy, webhooksWithHeaders: [...headers.keys()] };
+        return { appId, changes: await republish(tx, subject, appId, policy, headers), detail };
       }),
 
     rebindApp: (subject, appId) =>
@@ -149,7 +163,8 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
     retireApp: (subject, appId, policy) =>
       change(subject, 'app.retire', async (tx) => {
         const state = policy === 'Retain' ? 'Retained' : 'Deleted';
-        await set(tx, subject, appId, 'state = $5, changed_at = $6', [state, new Date(now())]);
+        // The headers are still in the Secret that they came from.
+        await set(tx, subject, appId, `state = $5, changed_at = $6, webhook_headers = '{}'`, [state, new Date(now())]);
         return { appId, changes: [{ key: appEntryKey(appId), body: null }], detail: { policy } };
       }),
 

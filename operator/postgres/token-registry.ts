@@ -13,13 +13,14 @@ type StoredRow = {
   app_id: string;
   object_uid: string;
   environment: TokenRow['environment'];
+  scopes: string[] | null;
   state: TokenRow['state'];
   expires_at: Date | null;
   revision: number;
   changed_at: Date;
 };
 
-type TokenRegistry = Pick<Registry, 'findTokens' | 'mintToken' | 'setTokenExpiry' | 'revokeTokens'>;
+type TokenRegistry = Pick<Registry, 'findTokens' | 'mintToken' | 'setTokenExpiry' | 'setTokenScopes' | 'revokeTokens'>;
 
 /** The tokens of the registry in PostgreSQL; see the port for what each method promises. */
 export function createTokenRegistry({ pool, commit, rings, now }: RegistryOptions): TokenRegistry {
@@ -95,8 +96,8 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
         }
         const revoked = await revoke(tx, subject, mint.revoke);
         const { rows } = await tx.query<StoredRow>(
-          `INSERT INTO token (sha256, id, app_id, installation, namespace, name, object_uid, environment, state, expires_at, changed_at, created_at)
-           SELECT $1, $2, app_id, installation, namespace, $6, $7, $8, 'Active', $9, $10, $10 FROM app
+          `INSERT INTO token (sha256, id, app_id, installation, namespace, name, object_uid, environment, scopes, state, expires_at, changed_at, created_at)
+           SELECT $1, $2, app_id, installation, namespace, $6, $7, $8, $11, 'Active', $9, $10, $10 FROM app
             WHERE app_id = $3 AND installation = $4 AND namespace = $5 AND state = 'Active' RETURNING *`,
           [
             minted.sha256,
@@ -109,6 +110,7 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
             mint.environment,
             mint.expiresAt === null ? null : new Date(mint.expiresAt),
             at,
+            mint.scopes,
           ],
         );
         // Retired since it was looked at, or never of this namespace.
@@ -124,6 +126,7 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
           detail: {
             appId: mint.appId,
             token: minted.id,
+            scopes: mint.scopes,
             retired: retired.map((row) => row.id),
             revoked: revoked.map((row) => row.id),
           },
@@ -153,6 +156,22 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
         };
       }),
 
+    setTokenScopes: (subject, hashes, scopes) =>
+      change(subject, 'token.set-scopes', async (tx) => {
+        const { rows } = await tx.query<StoredRow>(
+          `UPDATE token SET scopes = $5, changed_at = $6
+            WHERE installation = $1 AND namespace = $2 AND name = $3 AND sha256 = ANY($4) AND state <> 'Revoked' RETURNING *`,
+          [installation, subject.namespace, subject.name, hashes, scopes, new Date(now())],
+        );
+        const changed = rows.map(readRow);
+        return {
+          result: undefined,
+          hashes: changed.map((row) => row.sha256),
+          changes: changed.map((row) => entry(subject, row)),
+          detail: { tokens: changed.map((row) => row.id), scopes },
+        };
+      }),
+
     revokeTokens: (subject, hashes, reason) =>
       change(subject, 'token.revoke', async (tx) => {
         const revoked = await revoke(tx, subject, hashes);
@@ -173,6 +192,7 @@ function readRow(row: StoredRow): TokenRow {
     appId: row.app_id,
     objectUid: row.object_uid,
     environment: row.environment,
+    scopes: row.scopes,
     state: row.state,
     expiresAt: row.expires_at?.getTime() ?? null,
     revision: row.revision,
@@ -181,8 +201,9 @@ function readRow(row: StoredRow): TokenRow {
 }
 
 function entry({ namespace, name }: Subject, row: TokenRow): EntryChange {
-  const { id, appId, environment, expiresAt } = row;
-  return { key: tokenEntryKey(row.sha256), body: { id, appId, namespace, name, environment, expiresAt } };
+  const { id, appId, environment, expiresAt, scopes } = row;
+  const body = { id, appId, namespace, name, environment, expiresAt, scopes: scopes === null ? null : [...scopes] };
+  return { key: tokenEntryKey(row.sha256), body };
 }
 
 function removal(row: TokenRow): EntryChange {

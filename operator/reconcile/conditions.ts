@@ -41,6 +41,17 @@ export function reconciling(reason: Reason, message: string): DesiredCondition {
   return { type: CONDITION.Reconciling, status: 'True', reason, message };
 }
 
+/** Something that works and that somebody should look at all the same. */
+export type Caution = { readonly reason: Reason; readonly message: string };
+
+/** Only while there is one. Its reason is all of theirs, sorted; its message theirs in the order given. */
+export function warning(cautions: readonly Caution[]): DesiredCondition | undefined {
+  if (cautions.length === 0) return undefined;
+  const reasons = [...new Set(cautions.map(({ reason }) => reason))].toSorted();
+  const message = cautions.map((caution) => caution.message).join('; ');
+  return { type: CONDITION.Warning, status: 'True', reason: reasons.join(','), message };
+}
+
 /** What a status says of the relays, and whether it is worth asking them again. */
 export type EnforcedReport = {
   readonly condition: DesiredCondition | undefined;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { SHAPE_ANNOTATION } from '#crds/api-group.ts';
-import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
+import { GROUP, MANAGED_LABEL, REFERABLE_LABEL, SHAPE_ANNOTATION } from '#crds/api-group.ts';
+import type { DesiredSecret, ReferencedSecret, StoredSecret } from '../world/secrets.ts';
 
 /** The Secret of the wanted name, from the point of view of the object with `uid`. */
 export type SecretState =
@@ -16,6 +16,13 @@ export function secretState(secret: StoredSecret | undefined, uid: string, type:
     return { kind: 'foreign', why: `it belongs to ${secret.owner.kind} ${secret.owner.name}` };
   if (secret.type !== type) return { kind: 'foreign', why: `its type is ${secret.type}, not ${type}` };
   return { kind: 'ours', secret };
+}
+
+/** Whether an object may refer to this Secret. Everything that keeps credentials of ours from being sent somewhere is here. */
+export function referenced({ owner, type, labels, data }: StoredSecret): ReferencedSecret {
+  if (owner !== undefined || type.startsWith(`${GROUP}/`) || labels[MANAGED_LABEL] !== undefined)
+    return { kind: 'ours' };
+  return labels[REFERABLE_LABEL] === 'true' ? { kind: 'referable', data } : { kind: 'notReferable' };
 }
 
 /**

@@ -1,10 +1,19 @@
-import type { AppEntryBody } from '#crds/directory/entry-body.ts';
+import type { AppEntryBody, WebhookEndpointBody } from '#crds/directory/entry-body.ts';
 import type { Secret } from '#crds/keyring.ts';
 import type { Environment } from '#crds/token-format.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 
-/** What the directory says of an app besides its keys: the declared part, compared on every reconcile. */
-export type AppPolicy = Pick<AppEntryBody, 'enabled' | 'authentication' | 'limits' | 'channels'>;
+/**
+ * What the directory says of an app besides its keys: the declared part, compared on every reconcile. Stored in plain, so nothing secret is in
+ * it. A row of an earlier version lacks the fields that are new since: it differs from what is declared, and is updated for that.
+ */
+export type AppPolicy = Pick<AppEntryBody, 'enabled' | 'authentication' | 'limits' | 'channels'> & {
+  readonly webhooks: readonly WebhookPolicy[];
+};
+export type WebhookPolicy = Omit<WebhookEndpointBody, 'headers'>;
+
+/** The extra headers of webhooks that have some, by webhook name: each a JSON object, its keys sorted. */
+export type WebhookHeaders = ReadonlyMap<string, Secret>;
 
 export type AppKey = { readonly id: string; readonly key: string; readonly secret: Secret; readonly createdAt: string };
 
@@ -17,6 +26,7 @@ export type AppRow = {
   readonly objectUid: string;
   readonly state: 'Active' | 'Retained' | 'Deleted';
   readonly policy: AppPolicy;
+  readonly webhookHeaders: WebhookHeaders;
   /** Oldest first. */
   readonly keys: readonly AppKey[];
   /** Directory revision of the last change of its entry, removal included, and when that was (epoch ms). */
@@ -31,6 +41,8 @@ export type TokenRow = {
   readonly appId: string;
   readonly objectUid: string;
   readonly environment: Environment;
+  /** Sorted; null: everything. */
+  readonly scopes: readonly string[] | null;
   readonly state: 'Active' | 'Retiring' | 'Revoked';
   /** Epoch ms; null: no end. */
   readonly expiresAt: number | null;
@@ -41,6 +53,7 @@ export type TokenRow = {
 export type MintToken = {
   readonly appId: string;
   readonly environment: Environment;
+  readonly scopes: readonly string[] | null;
   readonly expiresAt: number | null;
   /** Tokens that it replaces and that stay valid until the given time (epoch ms). */
   readonly retire: readonly { readonly sha256: string; readonly until: number }[];
@@ -61,9 +74,9 @@ export interface Registry {
   /** A retired app of this identity that a new object takes back: by id, or without one the newest Retained. */
   findRetiredApp(ref: ObjectRef, appId: string | undefined): Promise<AppRow | undefined>;
   /** Mints id and key. */
-  registerApp(subject: Subject, policy: AppPolicy): Promise<void>;
-  takeBackApp(subject: Subject, appId: string, policy: AppPolicy): Promise<void>;
-  updateApp(subject: Subject, appId: string, policy: AppPolicy): Promise<void>;
+  registerApp(subject: Subject, policy: AppPolicy, headers: WebhookHeaders): Promise<void>;
+  takeBackApp(subject: Subject, appId: string, policy: AppPolicy, headers: WebhookHeaders): Promise<void>;
+  updateApp(subject: Subject, appId: string, policy: AppPolicy, headers: WebhookHeaders): Promise<void>;
   /** Records a new object's UID for an app that stayed Active (a rebuilt cluster). Nothing is published. */
   rebindApp(subject: Subject, appId: string): Promise<void>;
   retireApp(subject: Subject, appId: string, policy: 'Delete' | 'Retain'): Promise<void>;
@@ -75,5 +88,6 @@ export interface Registry {
   /** Mints the Active token, and retires and revokes others with the same revision. Returns the plain token, which is stored nowhere. */
   mintToken(subject: Subject, mint: MintToken): Promise<Secret>;
   setTokenExpiry(subject: Subject, sha256: string, expiresAt: number | null): Promise<void>;
+  setTokenScopes(subject: Subject, hashes: readonly string[], scopes: readonly string[] | null): Promise<void>;
   revokeTokens(subject: Subject, hashes: readonly string[], reason: string): Promise<void>;
 }

@@ -21,13 +21,13 @@ export async function applyAppStep(sinks: AppSinks, object: RelayApp, step: AppS
     case 'AddFinalizer':
       return sinks.apps.addFinalizer(object);
     case 'RegisterApp':
-      return sinks.registry.registerApp(subject, step.policy);
+      return sinks.registry.registerApp(subject, step.policy, step.headers);
     case 'TakeBackApp':
-      return sinks.registry.takeBackApp(subject, step.appId, step.policy);
+      return sinks.registry.takeBackApp(subject, step.appId, step.policy, step.headers);
     case 'RebindApp':
       return sinks.registry.rebindApp(subject, step.appId);
     case 'UpdateApp':
-      return sinks.registry.updateApp(subject, step.appId, step.policy);
+      return sinks.registry.updateApp(subject, step.appId, step.policy, step.headers);
     case 'ApplySecret':
       return applySecret(sinks, object, step.secret);
     case 'DeleteSecret':

@@ -1,6 +1,6 @@
 import { appEntryKey } from '#crds/directory/entry-body.ts';
 import { APP_SECRET_TYPE } from '#crds/api-group.ts';
-import { defaultedApp, type RelayApp } from '#crds/relay-app.ts';
+import { defaultedApp, type DefaultedApp, type RelayApp } from '#crds/relay-app.ts';
 import { evaluateEnforced } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
 import { isLatched } from '../reconcile/conditions.ts';
@@ -32,6 +32,7 @@ export async function observeApp(sources: AppSources, ref: ObjectRef): Promise<A
   const deleting = object.metadata.deletionTimestamp !== undefined;
   const retired = active || deleting ? undefined : await sources.registry.findRetiredApp(ref, spec.appId);
   const secret = deleting ? undefined : await sources.secrets.read({ namespace: ref.namespace, name: spec.secretName });
+  const references = deleting ? new Map() : await referencesOf(sources, ref.namespace, spec);
   const now = sources.now();
   return {
     now,
@@ -39,10 +40,21 @@ export async function observeApp(sources: AppSources, ref: ObjectRef): Promise<A
     row,
     retired,
     secret: secretState(secret, uid, APP_SECRET_TYPE),
+    references,
     strays: sources.secrets.ownedBy(uid).filter((owned) => deleting || owned.name !== spec.secretName),
     endpoints: sources.endpoints,
     enforced: row === undefined ? undefined : enforcedOf(sources, object, row, now),
   };
+}
+
+async function referencesOf(
+  { secrets }: AppSources,
+  namespace: string,
+  { webhooks }: DefaultedApp,
+): Promise<AppSnapshot['references']> {
+  const names = new Set(webhooks.map(({ headersFrom }) => headersFrom).filter((name) => name !== undefined));
+  const found = [...names].map(async (name) => [name, await secrets.readReferenced({ namespace, name })] as const);
+  return new Map(await Promise.all(found));
 }
 
 function enforcedOf(sources: AppSources, object: RelayApp, row: AppRow, now: number): AppSnapshot['enforced'] {

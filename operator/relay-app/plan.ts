@@ -4,11 +4,12 @@ import { REASON } from '#crds/conditions.ts';
 import { defaultedApp, type DefaultedApp } from '#crds/relay-app.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
-import type { AppPolicy, AppRow } from '../registry/registry.ts';
+import type { AppPolicy, AppRow, WebhookHeaders } from '../registry/registry.ts';
 import { appSecret } from './secret.ts';
 import type { AppSnapshot } from './snapshot.ts';
 import type { AppPlan, AppStep } from './step.ts';
 import { blockedPlan, settledPlan } from './status.ts';
+import { sameHeaders, webhooksOf } from './webhooks.ts';
 
 const DONE = { kind: 'done' } as const;
 
@@ -35,17 +36,18 @@ export function planApp(snapshot: AppSnapshot): AppPlan {
     );
   }
   if (row.objectUid !== object.metadata.uid) return step({ do: 'RebindApp', appId: row.appId });
-  const policy = policyOf(spec);
-  if (!isDeepStrictEqual(row.policy, policy)) return step({ do: 'UpdateApp', appId: row.appId, policy });
+  const declared = declaredOf(snapshot, spec);
+  if (!isDeepStrictEqual(row.policy, declared.policy) || !sameHeaders(row.webhookHeaders, declared.headers))
+    return step({ do: 'UpdateApp', appId: row.appId, ...declared });
   // After the policy: `enabled: false` waits for nobody.
   if (snapshot.secret.kind === 'foreign') return conflict(snapshot, spec, snapshot.secret.why);
   return planCredentials(snapshot, spec, row);
 }
 
 function planRegistration(snapshot: AppSnapshot, spec: DefaultedApp): AppPlan {
-  const policy = policyOf(spec);
-  if (snapshot.retired !== undefined) return step({ do: 'TakeBackApp', appId: snapshot.retired.appId, policy });
-  if (spec.appId === undefined) return step({ do: 'RegisterApp', policy });
+  const declared = declaredOf(snapshot, spec);
+  if (snapshot.retired !== undefined) return step({ do: 'TakeBackApp', appId: snapshot.retired.appId, ...declared });
+  if (spec.appId === undefined) return step({ do: 'RegisterApp', ...declared });
   return blockedPlan(
     snapshot,
     REASON.AppIdNotRetained,
@@ -92,6 +94,11 @@ function step(only: AppStep): AppPlan {
   return { steps: [only], outcome: DONE };
 }
 
-function policyOf(spec: DefaultedApp): AppPolicy {
-  return { enabled: spec.enabled, authentication: spec.authentication, limits: spec.limits, channels: spec.channels };
+/** What the relays shall enforce: in plain, and the part that is sealed. */
+function declaredOf(
+  snapshot: AppSnapshot,
+  { enabled, authentication, limits, channels }: DefaultedApp,
+): { readonly policy: AppPolicy; readonly headers: WebhookHeaders } {
+  const { policy, headers } = webhooksOf(snapshot);
+  return { policy: { enabled, authentication, limits, channels, webhooks: policy }, headers };
 }

@@ -2,7 +2,7 @@ import type { RelayApp } from '#crds/relay-app.ts';
 import type { Enforced } from '../directory/enforcement.ts';
 import type { SecretState } from '../reconcile/secret-state.ts';
 import type { AppRow } from '../registry/registry.ts';
-import type { StoredSecret } from '../world/secrets.ts';
+import type { ReferencedSecret, StoredSecret } from '../world/secrets.ts';
 
 /** Where clients find the relay, as the Secret names it. */
 export type Endpoints = { readonly public: string; readonly internal: string };
@@ -16,6 +16,8 @@ export type AppSnapshot = {
   /** What a new object would take back; looked up only while there is no active row. */
   readonly retired: AppRow | undefined;
   readonly secret: SecretState;
+  /** The Secrets that the spec refers to, by name; none while the object is being deleted. */
+  readonly references: ReadonlyMap<string, ReferencedSecret>;
   /** Ours, under a name that is no longer wanted; all of ours while the object is being deleted. */
   readonly strays: readonly StoredSecret[];
   readonly endpoints: Endpoints;

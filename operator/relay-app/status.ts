@@ -9,10 +9,12 @@ import {
   ready,
   reportEnforced,
   stalled,
+  warning,
 } from '../reconcile/conditions.ts';
 import type { AppRow } from '../registry/registry.ts';
 import type { AppSnapshot } from './snapshot.ts';
 import type { AppPlan } from './step.ts';
+import { webhooksOf } from './webhooks.ts';
 
 /** Everything is as declared; what is left to say is whether the relays agree. */
 export function settledPlan(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow): AppPlan {
@@ -21,6 +23,7 @@ export function settledPlan(snapshot: AppSnapshot, spec: DefaultedApp, row: AppR
   const former = object.status?.conditions ?? [];
   const latched = isLatched(former, object.status?.revision, row.revision, generation);
   const report = reportEnforced(snapshot.enforced, latched, findCondition(former, CONDITION.Enforced));
+  const { cautions } = webhooksOf(snapshot);
   const status: RelayAppStatus = {
     observedGeneration: generation,
     appId: row.appId,
@@ -34,6 +37,7 @@ export function settledPlan(snapshot: AppSnapshot, spec: DefaultedApp, row: AppR
         ? ready(REASON.Reconciled, `app ${row.appId} is published`)
         : ready(REASON.Disabled, 'disabled by spec.enabled: every request is refused'),
       credentialsReady('True', REASON.Issued, `Secret ${spec.secretName} holds the credentials`),
+      warning(cautions),
       report.condition,
     ]),
   };
@@ -42,7 +46,7 @@ export function settledPlan(snapshot: AppSnapshot, spec: DefaultedApp, row: AppR
     status,
     ...(report.pending ? { pending: true } : {}),
     ...(report.imminent ? { await: row.revision } : {}),
-    outcome: report.pending ? { kind: 'requeueAfter', ms: 2_000 } : { kind: 'done' },
+    outcome: lookAgain(report.pending, cautions.length > 0),
   };
 }
 
@@ -64,12 +68,18 @@ export function blockedPlan(snapshot: AppSnapshot, reason: 'Conflict' | 'AppIdNo
         notReady(reason, message),
         credentialsReady('False', reason, message),
         stalled(reason, message),
+        warning(webhooksOf(snapshot).cautions),
         report.condition,
       ]),
     },
     ...(report.pending ? { pending: true } : {}),
     ...(report.imminent && row !== undefined ? { await: row.revision } : {}),
-    // Looked at again now and then: what is in the way may be an object that carries no label of ours, so that nothing tells when it goes.
-    outcome: { kind: 'requeueAfter', ms: report.pending ? 2_000 : 30_000 },
+    outcome: lookAgain(report.pending, true),
   };
+}
+
+/** @param hindered what is in the way may be an object that carries no label of ours, so that nothing tells when it goes. */
+function lookAgain(pending: boolean, hindered: boolean): AppPlan['outcome'] {
+  if (pending) return { kind: 'requeueAfter', ms: 2_000 };
+  return hindered ? { kind: 'requeueAfter', ms: 30_000 } : { kind: 'done' };
 }

@@ -1,14 +1,19 @@
 import type { RelayAppStatus } from '#crds/relay-app.ts';
-import type { AppPolicy } from '../registry/registry.ts';
+import type { AppPolicy, WebhookHeaders } from '../registry/registry.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
 /** One effect. `apply.ts` carries it out, and then everything is observed and planned again. */
 export type AppStep =
   | { readonly do: 'AddFinalizer' }
-  | { readonly do: 'RegisterApp'; readonly policy: AppPolicy }
-  | { readonly do: 'TakeBackApp'; readonly appId: string; readonly policy: AppPolicy }
+  | { readonly do: 'RegisterApp'; readonly policy: AppPolicy; readonly headers: WebhookHeaders }
+  | {
+      readonly do: 'TakeBackApp';
+      readonly appId: string;
+      readonly policy: AppPolicy;
+      readonly headers: WebhookHeaders;
+    }
   | { readonly do: 'RebindApp'; readonly appId: string }
-  | { readonly do: 'UpdateApp'; readonly appId: string; readonly policy: AppPolicy }
+  | { readonly do: 'UpdateApp'; readonly appId: string; readonly policy: AppPolicy; readonly headers: WebhookHeaders }
   | { readonly do: 'ApplySecret'; readonly secret: DesiredSecret }
   | { readonly do: 'DeleteSecret'; readonly secret: StoredSecret }
   | { readonly do: 'RetireApp'; readonly appId: string; readonly policy: 'Delete' | 'Retain' }

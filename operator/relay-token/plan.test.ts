@@ -18,3 +18,8 @@ test.each(inputs.map((path) => [basename(path, '.in.yaml'), path]))('%s', async 
   const plan = planToken(read(path));
   await expect(dump(plan, { noRefs: true, lineWidth: 140 })).toMatchFileSnapshot(path.replace('.in.yaml', '.out.yaml'));
 });
+
+test('at rest there is nothing to do: the pairs above are about what they say', () => {
+  for (const name of ['published-and-enforced', 'scopes-same'])
+    expect(planToken(read(join(import.meta.dirname, `testdata/${name}.in.yaml`))).steps).toEqual([]);
+});

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { FINALIZER } from '#crds/api-group.ts';
 import { REASON } from '#crds/conditions.ts';
 import { defaultedToken, type DefaultedToken } from '#crds/relay-token.ts';
@@ -30,6 +31,9 @@ export function planToken(snapshot: TokenSnapshot): TokenPlan {
   const spec = defaultedToken(object.metadata.name, object.spec);
   // Before everything else: killing a token depends on nothing.
   if (spec.revoked) return planRevoked(snapshot);
+  // Neither does taking rights away, also from tokens that were replaced and still work.
+  const others = live(snapshot.rows).filter((row) => !isDeepStrictEqual(row.scopes, spec.scopes));
+  if (others.length > 0) return step({ do: 'SetScopes', hashes: others.map((row) => row.sha256), scopes: spec.scopes });
   if (snapshot.secret.kind === 'foreign') {
     const message = `Secret ${spec.secretName} exists and is not this token's (${snapshot.secret.why}): delete it, or choose another spec.secretName`;
     return blockedPlan(snapshot, message);
@@ -71,7 +75,7 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
   );
   if (late !== undefined) return step({ do: 'SetExpiry', sha256: late.sha256, expiresAt });
   const active = rows.find((row) => row.state === 'Active');
-  const mint = { appId, environment: spec.environment, expiresAt };
+  const mint = { appId, environment: spec.environment, scopes: spec.scopes, expiresAt };
   if (active === undefined) {
     if (expiresAt !== null && expiresAt <= now) return settledPlan(snapshot, spec, undefined);
     return step({ do: 'MintToken', mint: { ...mint, retire: [], revoke: [] }, lost: null });
@@ -93,7 +97,7 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
 function planReissue(
   { object, rows, now }: TokenSnapshot,
   active: TokenRow,
-  mint: Pick<MintToken, 'appId' | 'environment' | 'expiresAt'>,
+  mint: Pick<MintToken, 'appId' | 'environment' | 'scopes' | 'expiresAt'>,
 ): TokenPlan {
   // The status names a token only once it is in its Secret. Of another object's (a rebuilt cluster) nobody can say who has it.
   const handedOut = active.objectUid !== object.metadata.uid || object.status?.tokenId === active.id;

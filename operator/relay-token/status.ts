@@ -10,6 +10,7 @@ import {
   reconciling,
   reportEnforced,
   stalled,
+  warning,
   type DesiredCondition,
 } from '../reconcile/conditions.ts';
 import type { TokenRow } from '../registry/registry.ts';
@@ -94,7 +95,7 @@ function published(
     observedGeneration: generation,
     ...fields,
     ...(last === undefined ? {} : { revision: last.revision }),
-    conditions: conditionsOf({ former, now, generation }, [...conditions, report.condition]),
+    conditions: conditionsOf({ former, now, generation }, [...conditions, fullAccess(object), report.condition]),
   };
   const wakes = [...wakeIn, ...(report.pending ? [2_000] : [])];
   return {
@@ -119,8 +120,24 @@ function unpublished(
     status: {
       ...object.status,
       observedGeneration: generation,
-      conditions: conditionsOf({ former, now, generation }, [...conditions, findCondition(former, CONDITION.Enforced)]),
+      conditions: conditionsOf({ former, now, generation }, [
+        ...conditions,
+        fullAccess(object),
+        findCondition(former, CONDITION.Enforced),
+      ]),
     },
     outcome,
   };
+}
+
+/** Compatible, and worth a word: whoever has the token may do everything with the app. */
+function fullAccess({ metadata, spec }: TokenSnapshot['object']): DesiredCondition | undefined {
+  const { revoked, scopes } = defaultedToken(metadata.name, spec);
+  if (revoked || scopes !== null) return undefined;
+  return warning([
+    {
+      reason: REASON.FullAccess,
+      message: 'without spec.scopes the token may do everything: list what it needs, such as [events:publish]',
+    },
+  ]);
 }

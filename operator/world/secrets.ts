@@ -24,6 +24,15 @@ export type DesiredSecret = ObjectRef & {
   readonly data: Readonly<Record<string, string>>;
 };
 
+/** A Secret that an object refers to, and whether it may be used for that. */
+export type ReferencedSecret =
+  | { readonly kind: 'absent' }
+  /** Somebody's, without the label `relay-operator.dev/referable: "true"`. Its data is not even looked at. */
+  | { readonly kind: 'notReferable' }
+  /** Written by this operator: never referable, whatever its labels, because a RelayApp's template chooses them. */
+  | { readonly kind: 'ours' }
+  | { readonly kind: 'referable'; readonly data: Readonly<Record<string, string>> };
+
 /**
  * Where credentials are handed out. Implementations MUST NOT change a Secret that another one owns or that is of another type, even
  * when it appears between look and write: they throw a quiet TransientError.
@@ -35,6 +44,8 @@ export interface Secrets {
   read(ref: ObjectRef): Promise<StoredSecret | undefined>;
   /** Always a live look: before anything that cannot be undone. */
   readLive(ref: ObjectRef): Promise<StoredSecret | undefined>;
+  /** A Secret that an object refers to: from a cache of those that carry the label, else a live look. */
+  readReferenced(ref: ObjectRef): Promise<ReferencedSecret>;
   apply(desired: DesiredSecret): Promise<void>;
   /** Guarded by the UID of what the caller saw; an absent Secret is a success. */
   delete(secret: StoredSecret): Promise<void>;

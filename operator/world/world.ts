@@ -5,7 +5,7 @@ import type { Objects } from './objects.ts';
 import type { Recorder } from './recorder.ts';
 import type { Secrets } from './secrets.ts';
 
-/** One object needs another look: it changed, or a Secret that it owns did. */
+/** One object needs another look: it changed, or a Secret that it owns or refers to did. */
 export type Change = {
   readonly kind: 'RelayApp' | 'RelayToken';
   readonly ref: ObjectRef;

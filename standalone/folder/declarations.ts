@@ -3,6 +3,7 @@ import { relayAppSpec, type RelayAppSpec } from '#crds/relay-app.ts';
 import { relayTokenSpec, type RelayTokenSpec } from '#crds/relay-token.ts';
 import { formatPath, validateManifest, validateUpdate, type FieldError } from '#crds/validate.ts';
 import type { ManifestFile } from './manifest-files.ts';
+import { isSecretManifest, readSecretManifest, type SecretManifest } from './secret-manifest.ts';
 import { parseYaml, type YamlDocument } from './yaml-documents.ts';
 
 type Common = {
@@ -22,10 +23,19 @@ export type Declaration = Common &
     | { readonly kind: 'RelayToken'; readonly spec: RelayTokenSpec }
   );
 
+/** A Secret that a file declares for objects to refer to. */
+export type SecretDeclaration = SecretManifest & {
+  readonly kind: 'Secret';
+  readonly namespace: string;
+  readonly file: string;
+  readonly line: number;
+};
+
 export type Problem = { readonly file: string; readonly line: number | undefined; readonly message: string };
 
 export type Declared = {
   readonly declarations: readonly Declaration[];
+  readonly secrets: readonly SecretDeclaration[];
   readonly problems: readonly Problem[];
   /** Every object that a document names, also a document that is wrong: none of these has been taken out of the folder. */
   readonly named: ReadonlySet<IdentityKey>;
@@ -34,9 +44,14 @@ export type Declared = {
 /** What is known of an object already, for the rules that compare. */
 export type Existing = { readonly file: string; readonly spec: unknown };
 
-export type IdentityKey = `${Declaration['kind']}/${string}/${string}`;
+export type Identity = {
+  readonly kind: Declaration['kind'] | SecretDeclaration['kind'];
+  readonly namespace: string;
+  readonly name: string;
+};
+export type IdentityKey = `${Identity['kind']}/${string}/${string}`;
 
-export function identityOf({ kind, namespace, name }: Pick<Declaration, 'kind' | 'namespace' | 'name'>): IdentityKey {
+export function identityOf({ kind, namespace, name }: Identity): IdentityKey {
   return `${kind}/${namespace}/${name}`;
 }
 
@@ -53,12 +68,19 @@ export function declare(
   const problems: Problem[] = [];
   const named = new Set<IdentityKey>();
   const found = new Map<IdentityKey, { declaration: Declaration; document: YamlDocument }[]>();
+  const secrets = new Map<IdentityKey, SecretDeclaration>();
   for (const file of files) {
     for (const { declaration, document, errors } of readFile(file, problems)) {
       problems.push(...errors);
       const identity = nameOf(document);
       if (identity !== undefined) named.add(identity);
       if (declaration === undefined) continue;
+      if (declaration.kind === 'Secret') {
+        const first = secrets.get(identityOf(declaration));
+        if (first === undefined) secrets.set(identityOf(declaration), declaration);
+        else problems.push(declaredTwice(declaration, first));
+        continue;
+      }
       const key = identityOf(declaration);
       found.set(key, [...(found.get(key) ?? []), { declaration, document }]);
     }
@@ -70,22 +92,29 @@ export function declare(
     const chosen = candidates.find(({ declaration }) => declaration.file === held?.file) ?? candidates[0];
     if (chosen === undefined) continue;
     for (const { declaration } of candidates.filter((candidate) => candidate !== chosen)) {
-      problems.push({
-        file: declaration.file,
-        line: declaration.line,
-        message: `${declaration.kind} ${declaration.namespace}/${declaration.name} is declared twice: see line ${chosen.declaration.line} of ${chosen.declaration.file}`,
-      });
+      problems.push(declaredTwice(declaration, chosen.declaration));
     }
     const { declaration, document } = chosen;
     const errors = held === undefined ? [] : validateUpdate(declaration.kind, declaration.spec, held.spec);
     if (errors.length === 0) declarations.push(declaration);
     problems.push(...errors.map((error) => problemOf(declaration.file, document, error)));
   }
-  return { declarations, problems, named };
+  return { declarations, secrets: [...secrets.values()], problems, named };
+}
+
+function declaredTwice(
+  { kind, namespace, name, file, line }: Declaration | SecretDeclaration,
+  other: Declaration | SecretDeclaration,
+): Problem {
+  return {
+    file,
+    line,
+    message: `${kind} ${namespace}/${name} is declared twice: see line ${other.line} of ${other.file}`,
+  };
 }
 
 type Read = {
-  readonly declaration: Declaration | undefined;
+  readonly declaration: Declaration | SecretDeclaration | undefined;
   readonly document: YamlDocument;
   readonly errors: readonly Problem[];
 };
@@ -101,6 +130,7 @@ function readFile(file: ManifestFile, problems: Problem[]): Read[] {
     return [];
   }
   return yaml.documents.map((document) => {
+    if (isSecretManifest(document.value)) return readSecret(file.path, document);
     const result = validateManifest(document.value);
     if (!result.ok) {
       const errors = result.errors.map((error) => problemOf(file.path, document, error));
@@ -117,8 +147,23 @@ function readFile(file: ManifestFile, problems: Problem[]): Read[] {
   });
 }
 
+function readSecret(file: string, document: YamlDocument): Read {
+  const result = readSecretManifest(document.value);
+  if (!result.ok) {
+    const errors = result.errors.map((error) => problemOf(file, document, error));
+    return { declaration: undefined, document, errors };
+  }
+  const { secret } = result;
+  const namespace = secret.namespace ?? DEFAULT_NAMESPACE;
+  return {
+    declaration: { ...secret, kind: 'Secret', namespace, file, line: document.lineOf([]) },
+    document,
+    errors: [],
+  };
+}
+
 const identity = z.object({
-  kind: z.enum(['RelayApp', 'RelayToken']),
+  kind: z.enum(['RelayApp', 'RelayToken', 'Secret']),
   metadata: z.object({ name: z.string(), namespace: z.string().default(DEFAULT_NAMESPACE) }),
 });
 

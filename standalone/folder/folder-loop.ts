@@ -1,6 +1,14 @@
 import { statSync } from 'node:fs';
-import { declare, identityOf, type Declared, type IdentityKey, type Problem } from './declarations.ts';
+import {
+  declare,
+  identityOf,
+  type Declared,
+  type IdentityKey,
+  type Problem,
+  type SecretDeclaration,
+} from './declarations.ts';
 import type { FolderWorld } from './folder-world.ts';
+import type { FolderObject } from './object-file.ts';
 import { FolderWatch } from './folder-watch.ts';
 import { errorCode, folderSignature, readManifestFiles } from './manifest-files.ts';
 
@@ -82,10 +90,10 @@ export class FolderLoop {
   #deleteMissing(declared: Declared): void {
     const { world, now, onDeleted } = this.#options;
     const missing = world.missing(declared);
-    const keys = new Set(missing.map((object) => identityOf({ kind: object.kind, ...object.metadata })));
+    const keys = new Set(missing.map(identityOfMissing));
     for (const key of this.#missingSince.keys()) if (!keys.has(key)) this.#missingSince.delete(key);
     for (const object of missing) {
-      const key = identityOf({ kind: object.kind, ...object.metadata });
+      const key = identityOfMissing(object);
       const since = this.#missingSince.get(key) ?? now();
       this.#missingSince.set(key, since);
       if (now() - since < CONFIRM_MS) continue;
@@ -94,4 +102,8 @@ export class FolderLoop {
       world.delete(object);
     }
   }
+}
+
+function identityOfMissing(object: FolderObject | SecretDeclaration): IdentityKey {
+  return object.kind === 'Secret' ? identityOf(object) : identityOf({ kind: object.kind, ...object.metadata });
 }

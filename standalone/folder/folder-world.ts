@@ -6,7 +6,14 @@ import type { ObjectMeta } from '#crds/resource.ts';
 import type { ObjectRef } from '#operator/world/object-ref.ts';
 import type { Recorder } from '#operator/world/recorder.ts';
 import type { Change, World } from '#operator/world/world.ts';
-import { identityOf, type Declaration, type Declared, type Existing, type IdentityKey } from './declarations.ts';
+import {
+  identityOf,
+  type Declaration,
+  type Declared,
+  type Existing,
+  type IdentityKey,
+  type SecretDeclaration,
+} from './declarations.ts';
 import { FolderObjects } from './folder-objects.ts';
 import { isInside } from './manifest-files.ts';
 import type { FolderObject } from './object-file.ts';
@@ -97,19 +104,25 @@ export class FolderWorld implements World {
   }
 
   /** Makes the objects what the folder says. Deleting is another step: {@link missing} and {@link delete}. */
-  sync({ declarations }: Declared): void {
+  sync({ declarations, secrets }: Declared): void {
+    // Before the objects that refer to them.
+    for (const secret of secrets) if (this.secrets.declare(secret)) this.#tellReferring(secret);
     this.#declared = new Map(declarations.map((declaration) => [identityOf(declaration), declaration]));
     for (const declaration of declarations) this.#sync(declaration);
   }
 
   /** Objects that a file of this folder declared and that no document names any more. A file with a mistake in it keeps all of its own. */
-  missing({ named, problems }: Declared): readonly FolderObject[] {
+  missing({ named, problems }: Declared): readonly (FolderObject | SecretDeclaration)[] {
     const wrong = new Set(problems.map(({ file }) => file));
-    return this.objects().filter((object) => {
+    const objects = this.objects().filter((object) => {
       const source = sourceOf(object);
       if (object.metadata.deletionTimestamp !== undefined || named.has(identityOfObject(object))) return false;
       return source !== undefined && isInside(this.#options.folder, source) && !wrong.has(source);
     });
+    const secrets = this.secrets
+      .declared()
+      .filter((secret) => !named.has(identityOf(secret)) && !wrong.has(secret.file));
+    return [...objects, ...secrets];
   }
 
   /** Objects that another folder declared, which is not watched now: they stay as they are. */
@@ -118,7 +131,12 @@ export class FolderWorld implements World {
   }
 
   /** As `kubectl delete`: the object stays, marked, until its last finalizer is gone. */
-  delete(object: FolderObject): void {
+  delete(object: FolderObject | SecretDeclaration): void {
+    if (object.kind === 'Secret') {
+      this.secrets.undeclare(object);
+      this.#tellReferring(object);
+      return;
+    }
     if ((object.metadata.finalizers ?? []).length === 0) {
       this.#storeOf(object).remove(object);
       this.#finish(object);
@@ -214,6 +232,14 @@ export class FolderWorld implements World {
 
   #tell(object: FolderObject, initial: boolean): void {
     for (const listener of this.#listeners) listener(changeOf(object, initial));
+  }
+
+  /** Tells of the apps that refer to this Secret. */
+  #tellReferring({ namespace, name }: ObjectRef): void {
+    for (const app of this.#options.stores.apps.list()) {
+      const refers = app.spec.webhooks?.some(({ headersFrom }) => headersFrom?.name === name) ?? false;
+      if (app.metadata.namespace === namespace && refers) this.#tell(app, false);
+    }
   }
 
   #find(key: IdentityKey): FolderObject | undefined {

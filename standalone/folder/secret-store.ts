@@ -1,11 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { TransientError } from '#operator/engine/errors.ts';
+import { referenced } from '#operator/reconcile/secret-state.ts';
 import { keyOf, type ObjectKey, type ObjectRef } from '#operator/world/object-ref.ts';
-import type { DesiredSecret, Owner, Secrets, StoredSecret } from '#operator/world/secrets.ts';
+import type { DesiredSecret, Owner, ReferencedSecret, Secrets, StoredSecret } from '#operator/world/secrets.ts';
 import { createFileAtomically, writeFileAtomically } from '../atomic-file.ts';
+import type { SecretDeclaration } from './declarations.ts';
 import { formatEnv, parseEnv } from './env-text.ts';
 import { errorCode } from './manifest-files.ts';
 
@@ -27,12 +30,14 @@ const DIRECTORY_MODE = 0o700;
 /**
  * Secrets as files: `{directory}/{namespace}/{name}.env`, and beside it `.{name}.json`, which says whose it is. An `.env` file without
  * that record is somebody else's and is never changed. Data is always read from the file, so an edit by hand is seen at once.
+ * Secrets that manifests declare are beside them in memory; a file of the same name comes before them.
  */
 export class SecretStore implements Secrets {
   readonly #directory: string;
   readonly #records = new Map<ObjectKey, SecretRecord>();
   /** The signature of each file as last looked at. */
   readonly #seen = new Map<ObjectKey, string>();
+  readonly #declared = new Map<ObjectKey, SecretDeclaration>();
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -66,6 +71,28 @@ export class SecretStore implements Secrets {
 
   readLive(ref: ObjectRef): Promise<StoredSecret | undefined> {
     return Promise.resolve(this.#look(ref));
+  }
+
+  async readReferenced(ref: ObjectRef): Promise<ReferencedSecret> {
+    const secret = this.#look(ref);
+    return secret === undefined ? { kind: 'absent' } : referenced(secret);
+  }
+
+  /** The Secrets that files of the folder declare for objects to refer to. */
+  declared(): readonly SecretDeclaration[] {
+    return [...this.#declared.values()];
+  }
+
+  /** Whether it says something else than before. */
+  declare(secret: SecretDeclaration): boolean {
+    const former = this.#declared.get(keyOf(secret));
+    this.#declared.set(keyOf(secret), secret);
+    const { type, labels, data } = secret;
+    return !isDeepStrictEqual([type, labels, data], former && [former.type, former.labels, former.data]);
+  }
+
+  undeclare(ref: ObjectRef): void {
+    this.#declared.delete(keyOf(ref));
   }
 
   async apply(desired: DesiredSecret): Promise<void> {
@@ -128,22 +155,11 @@ export class SecretStore implements Secrets {
     if (text === undefined) {
       // Deleted by hand: whoever creates a file of this name next owns it.
       if (known !== undefined) this.#forget(ref);
-      return undefined;
+      const declared = this.#declared.get(keyOf(ref));
+      return declared && foreign(ref, declared);
     }
     const data = parseEnv(text);
-    if (known !== undefined) return { ...ref, ...known, data };
-    return {
-      ...ref,
-      uid: createHash('sha256')
-        .update(`foreign\0${keyOf(ref)}`)
-        .digest('hex'),
-      resourceVersion: '0',
-      type: 'Opaque',
-      labels: {},
-      annotations: {},
-      owner: undefined,
-      data,
-    };
+    return known === undefined ? foreign(ref, { type: 'Opaque', labels: {}, data }) : { ...ref, ...known, data };
   }
 
   /** The record first: killed in between, the next start finds a record without a file and forgets it. */
@@ -205,6 +221,15 @@ export class SecretStore implements Secrets {
           .map((name) => ({ namespace, name })),
       );
   }
+}
+
+/** Nobody's of ours. */
+function foreign(ref: ObjectRef, { type, labels, data }: Pick<StoredSecret, 'type' | 'labels' | 'data'>): StoredSecret {
+  const { namespace, name } = ref;
+  const uid = createHash('sha256')
+    .update(`foreign\0${keyOf(ref)}`)
+    .digest('hex');
+  return { namespace, name, uid, resourceVersion: '0', type, labels, annotations: {}, owner: undefined, data };
 }
 
 function readJson(path: string): unknown {

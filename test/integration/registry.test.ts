@@ -8,7 +8,7 @@ import { createPool } from '#operator/postgres/pool.ts';
 import { migrate, readMigrations } from '#operator/postgres/migrate.ts';
 import { createRegistry } from '#operator/postgres/registry.ts';
 import { createRegistryLog } from '#operator/postgres/registry-log.ts';
-import type { AppPolicy, AppRow, MintToken, Registry, Subject } from '#operator/registry/registry.ts';
+import type { AppPolicy, AppRow, MintToken, Registry, Subject, WebhookHeaders } from '#operator/registry/registry.ts';
 import { createDatabase } from '#test/parts/postgres-database.ts';
 
 // What the port (operator/registry/registry.ts) promises, of the adapter and a real PostgreSQL.
@@ -21,7 +21,9 @@ const policy: AppPolicy = {
   authentication: { bearer: true, keyAndSecret: true, signature: true },
   limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100 },
   channels: { clientEvents: true, encrypted: true, subscriptionCounts: false, watchlists: false, cacheSeconds: 1_800 },
+  webhooks: [],
 };
+const NONE: WebhookHeaders = new Map();
 const shop: Subject = { namespace: 'shop', name: 'checkout', uid: 'uid-1' };
 
 type Leader = { readonly registry: Registry; readonly term: number };
@@ -84,6 +86,7 @@ describe('the registry in PostgreSQL', () => {
   const mint = (appId: string, more: Partial<MintToken> = {}): MintToken => ({
     appId,
     environment: 'Live',
+    scopes: null,
     expiresAt: null,
     retire: [],
     revoke: [],
@@ -96,7 +99,7 @@ describe('the registry in PostgreSQL', () => {
     test('register, update, retire: each is one revision, one audit row and what the relays shall hold', async () => {
       const { registry } = await lead();
       expect(await registry.findApp(shop, shop.uid)).toBeUndefined();
-      await registry.registerApp(shop, policy);
+      await registry.registerApp(shop, policy, NONE);
       const row = await found(registry);
       expect(row).toMatchObject({ objectUid: 'uid-1', state: 'Active', policy, revision: BASE + 1, changedAt: NOW });
       expect(row.appId).toMatch(/^[1-9][0-9]{9}$/);
@@ -104,7 +107,7 @@ describe('the registry in PostgreSQL', () => {
       expect(await published()).toEqual([`app/${row.appId}`]);
 
       now += 1_000;
-      await registry.updateApp(shop, row.appId, { ...policy, enabled: false });
+      await registry.updateApp(shop, row.appId, { ...policy, enabled: false }, NONE);
       expect(await found(registry)).toMatchObject({ policy: { enabled: false }, revision: BASE + 2, changedAt: now });
       await registry.retireApp(shop, row.appId, 'Delete');
       expect(await found(registry)).toMatchObject({ state: 'Deleted', revision: BASE + 3 });
@@ -120,8 +123,8 @@ describe('the registry in PostgreSQL', () => {
     test('of two that register one identity at once, one does, and the other is told to look again', async () => {
       const { registry } = await lead();
       const results = await Promise.allSettled([
-        registry.registerApp(shop, policy),
-        registry.registerApp(shop, policy),
+        registry.registerApp(shop, policy, NONE),
+        registry.registerApp(shop, policy, NONE),
       ]);
       expect(results.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
       expect(results.find(({ status }) => status === 'rejected')).toMatchObject({
@@ -132,11 +135,11 @@ describe('the registry in PostgreSQL', () => {
 
     test('Retain comes back by itself, Delete only by its id, each with the keys it had', async () => {
       const { registry } = await lead();
-      await registry.registerApp(shop, policy);
+      await registry.registerApp(shop, policy, NONE);
       const first = await found(registry);
       await registry.retireApp(shop, first.appId, 'Delete');
       expect(await registry.findRetiredApp(shop, undefined)).toBeUndefined();
-      await registry.registerApp({ ...shop, uid: 'uid-2' }, policy);
+      await registry.registerApp({ ...shop, uid: 'uid-2' }, policy, NONE);
       const second = await found(registry, { ...shop, uid: 'uid-2' });
       now += 1_000;
       await registry.retireApp({ ...shop, uid: 'uid-2' }, second.appId, 'Retain');
@@ -146,7 +149,7 @@ describe('the registry in PostgreSQL', () => {
       expect(retained?.appId).toBe(second.appId);
       const deleted = await registry.findRetiredApp(reborn, first.appId);
       expect(deleted?.appId).toBe(first.appId);
-      await registry.takeBackApp(reborn, first.appId, policy);
+      await registry.takeBackApp(reborn, first.appId, policy, NONE);
       const back = await found(registry, reborn);
       expect(back).toMatchObject({ appId: first.appId, state: 'Active', objectUid: 'uid-3' });
       expect(credentials(back)).toEqual(credentials(first));
@@ -155,7 +158,7 @@ describe('the registry in PostgreSQL', () => {
 
     test('rebind: a rebuilt cluster finds its keys; nothing is published', async () => {
       const { registry } = await lead();
-      await registry.registerApp(shop, policy);
+      await registry.registerApp(shop, policy, NONE);
       const before = await found(registry);
       const rebuilt = { ...shop, uid: 'uid-9' };
       await registry.rebindApp(rebuilt, before.appId);
@@ -171,7 +174,7 @@ describe('the registry in PostgreSQL', () => {
       const { registry } = await lead();
       const names = ['old', 'kept', 'fresh', 'living'];
       const subjects = names.map((name) => ({ ...shop, name }));
-      for (const subject of subjects) await registry.registerApp(subject, policy);
+      for (const subject of subjects) await registry.registerApp(subject, policy, NONE);
       const ids = await Promise.all(subjects.map(async (subject) => (await found(registry, subject)).appId));
       const [old = '', kept = '', fresh = '', living = ''] = ids;
       await registry.mintToken({ ...shop, name: 'old' }, mint(old));
@@ -194,7 +197,7 @@ describe('the registry in PostgreSQL', () => {
   describe('tokens', () => {
     const subject = { namespace: 'shop', name: 'ci', uid: 'uid-t' };
     const appOf = async (registry: Registry): Promise<string> => {
-      await registry.registerApp(shop, policy);
+      await registry.registerApp(shop, policy, NONE);
       return (await found(registry)).appId;
     };
 
@@ -272,17 +275,17 @@ describe('the registry in PostgreSQL', () => {
 
   test('a deposed leader changes nothing, with any method', async () => {
     const old = (await lead()).registry;
-    await old.registerApp(shop, policy);
+    await old.registerApp(shop, policy, NONE);
     const { appId } = await found(old);
     const token = { namespace: 'shop', name: 'ci', uid: 'uid-t' };
     const sha256 = tokenHash((await old.mintToken(token, mint(appId))).reveal());
     await lead();
     const before = await everything();
     const attempts: Record<string, () => Promise<unknown>> = {
-      registerApp: () => old.registerApp({ ...shop, name: 'another' }, policy),
-      updateApp: () => old.updateApp(shop, appId, { ...policy, enabled: false }),
+      registerApp: () => old.registerApp({ ...shop, name: 'another' }, policy, NONE),
+      updateApp: () => old.updateApp(shop, appId, { ...policy, enabled: false }, NONE),
       rebindApp: () => old.rebindApp({ ...shop, uid: 'uid-2' }, appId),
-      takeBackApp: () => old.takeBackApp(shop, appId, policy),
+      takeBackApp: () => old.takeBackApp(shop, appId, policy, NONE),
       retireApp: () => old.retireApp(shop, appId, 'Delete'),
       purgeApps: () => old.purgeApps(now + 1),
       mintToken: () => old.mintToken({ ...token, name: 'another' }, mint(appId)),
@@ -304,11 +307,11 @@ describe('the registry in PostgreSQL', () => {
 
     test('no object changes an app or a token of another identity, whatever ids it passes', async () => {
       const { registry } = await lead();
-      await registry.registerApp(shop, policy);
+      await registry.registerApp(shop, policy, NONE);
       const { appId } = await found(registry);
       const token = { namespace: 'shop', name: 'ci', uid: 'uid-t' };
       const sha256 = tokenHash((await registry.mintToken(token, mint(appId))).reveal());
-      await registry.registerApp({ ...shop, name: 'retired' }, policy);
+      await registry.registerApp({ ...shop, name: 'retired' }, policy, NONE);
       const retired = (await found(registry, { ...shop, name: 'retired' })).appId;
       await registry.retireApp({ ...shop, name: 'retired' }, retired, 'Retain');
 
@@ -324,9 +327,9 @@ describe('the registry in PostgreSQL', () => {
       ];
       const before = await state();
       const attempts = [
-        () => registry.updateApp(stranger, appId, { ...policy, enabled: false }),
-        () => registry.takeBackApp(stranger, retired, policy),
-        () => registry.takeBackApp({ ...shop, name: 'another' }, retired, policy),
+        () => registry.updateApp(stranger, appId, { ...policy, enabled: false }, NONE),
+        () => registry.takeBackApp(stranger, retired, policy, NONE),
+        () => registry.takeBackApp({ ...shop, name: 'another' }, retired, policy, NONE),
         () => registry.rebindApp(stranger, appId),
         () => registry.retireApp(stranger, appId, 'Delete'),
         () => registry.retireApp({ ...shop, name: 'another' }, appId, 'Delete'),
@@ -347,10 +350,10 @@ describe('the registry in PostgreSQL', () => {
 
     test('two installations with one database: the same names, apart', async () => {
       const one = (await lead('one')).registry;
-      await one.registerApp(shop, policy);
+      await one.registerApp(shop, policy, NONE);
       const two = (await lead('two')).registry;
       expect(await two.findApp(shop, shop.uid)).toBeUndefined();
-      await two.registerApp(shop, policy);
+      await two.registerApp(shop, policy, NONE);
       expect((await found(one)).appId).not.toBe((await found(two)).appId);
       await two.retireApp(shop, (await found(two)).appId, 'Delete');
       expect((await found(one)).state).toBe('Active');
@@ -359,8 +362,8 @@ describe('the registry in PostgreSQL', () => {
 
     test("a secret does not open in another app's row, nor with another installation's name", async () => {
       const { registry } = await lead();
-      await registry.registerApp(shop, policy);
-      await registry.registerApp({ ...shop, name: 'other' }, policy);
+      await registry.registerApp(shop, policy, NONE);
+      await registry.registerApp({ ...shop, name: 'other' }, policy, NONE);
       const [mine, others] = [await found(registry), await found(registry, { ...shop, name: 'other' })];
       await query(
         `UPDATE app_key SET id = (SELECT id || 'x' FROM app_key WHERE app_id = $1), secret = (SELECT secret FROM app_key WHERE app_id = $1) WHERE app_id = $2`,

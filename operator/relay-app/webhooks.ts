@@ -1,0 +1,79 @@
+import { REFERABLE_LABEL } from '#crds/api-group.ts';
+import { REASON } from '#crds/conditions.ts';
+import type { Secret } from '#crds/keyring.ts';
+import { defaultedApp } from '#crds/relay-app.ts';
+import type { DefaultedWebhook } from '#crds/webhook.ts';
+import type { Caution } from '../reconcile/conditions.ts';
+import type { WebhookHeaders, WebhookPolicy } from '../registry/registry.ts';
+import type { AppSnapshot } from './snapshot.ts';
+import { webhookHeaders, type ParsedHeaders } from './webhook-headers.ts';
+
+/** What is published of an app's webhooks. */
+export type Webhooks = {
+  readonly policy: readonly WebhookPolicy[];
+  readonly headers: WebhookHeaders;
+  /** Why one is left out. */
+  readonly cautions: readonly Caution[];
+};
+
+/**
+ * The webhooks of the snapshot's object with the headers of their Secrets. One whose headers cannot be had is left out: without them its
+ * receiver would refuse the events, or worse, take them for somebody else's. The app and its other webhooks go on.
+ */
+export function webhooksOf({ object, references }: Pick<AppSnapshot, 'object' | 'references'>): Webhooks {
+  const { namespace, name: app } = object.metadata;
+  const policy: WebhookPolicy[] = [];
+  const headers = new Map<string, Secret>();
+  const cautions: Caution[] = [];
+  for (const webhook of defaultedApp(app, object.spec).webhooks) {
+    const { name, headersFrom } = webhook;
+    const found = headersFrom === undefined ? undefined : headersOf(references, namespace, headersFrom);
+    if (found !== undefined && 'reason' in found) {
+      cautions.push({ ...found, message: `nothing is sent to webhook ${name}: ${found.message}` });
+      continue;
+    }
+    policy.push(policyOf(webhook));
+    if (found !== undefined) headers.set(name, found.headers);
+  }
+  return { policy, headers, cautions };
+}
+
+/** Whether both would send the same. */
+export function sameHeaders(one: WebhookHeaders, other: WebhookHeaders): boolean {
+  return one.size === other.size && [...one].every(([name, header]) => header.reveal() === other.get(name)?.reveal());
+}
+
+function policyOf({ name, url, events, channelPrefix, batching }: DefaultedWebhook): WebhookPolicy {
+  return { name, url, events: [...events], channelPrefix, batching };
+}
+
+function headersOf(
+  references: AppSnapshot['references'],
+  namespace: string,
+  secretName: string,
+): Extract<ParsedHeaders, { headers: unknown }> | Caution {
+  const reference = references.get(secretName) ?? { kind: 'absent' };
+  switch (reference.kind) {
+    case 'absent':
+      return { reason: REASON.SecretNotFound, message: `there is no Secret ${secretName} in namespace ${namespace}` };
+    case 'ours':
+      return {
+        reason: REASON.SecretNotReferable,
+        message: `Secret ${secretName} holds credentials that this operator wrote, and those are not for others: make a Secret of its own for the headers`,
+      };
+    case 'notReferable':
+      return {
+        reason: REASON.SecretNotReferable,
+        message: `Secret ${secretName} lacks the label that allows it to be sent; whoever may read it can say: kubectl -n ${namespace} label secret ${secretName} ${REFERABLE_LABEL}=true`,
+      };
+    case 'referable': {
+      const parsed = webhookHeaders(reference.data);
+      return 'headers' in parsed
+        ? parsed
+        : {
+            reason: REASON.HeadersInvalid,
+            message: `Secret ${secretName} cannot be sent as headers: ${parsed.invalid}`,
+          };
+    }
+  }
+}
