@@ -35,6 +35,7 @@ export type DirectoryChange = { readonly appIds: ReadonlySet<string>; readonly t
 
 /** The directory as the gate sees it: in memory, whole, and never going back. */
 export interface Directory {
+  apps(): Iterable<App>;
   appById(appId: string): App | undefined;
   /** By a public key of the app. */
   appByKey(key: string): App | undefined;
@@ -60,6 +61,9 @@ export class DirectoryIndex {
   readonly #appsByKey = new Map<string, App>();
   readonly #tokens = new Map<string, Token>();
 
+  apps(): Iterable<App> {
+    return this.#apps.values();
+  }
   appById(appId: string): App | undefined {
     return this.#apps.get(appId);
   }

@@ -81,6 +81,9 @@ export class Follower implements Directory {
     });
   }
 
+  apps(): Iterable<App> {
+    return this.#index.apps();
+  }
   appById(appId: string): App | undefined {
     return this.#index.appById(appId);
   }

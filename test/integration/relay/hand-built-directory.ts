@@ -73,6 +73,9 @@ export class HandBuiltDirectory implements Directory {
     for (const watcher of this.#watchers) watcher();
   }
 
+  apps(): ReturnType<DirectoryIndex['apps']> {
+    return this.#index.apps();
+  }
   appById(appId: string): ReturnType<DirectoryIndex['appById']> {
     return this.#index.appById(appId);
   }
