@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Keyring } from '#crds/keyring.ts';
+import { appEntryBody } from '#crds/directory/entry-body.ts';
+import { readEntry, type EntryPayload } from '#crds/directory/entry.ts';
+import { Keyring, Secret } from '#crds/keyring.ts';
+import { unseal } from '#crds/sealed.ts';
 import { tokenHash } from '#crds/token-format.ts';
 import { createDirectoryCommit } from '#operator/postgres/directory-commit.ts';
 import { createPool } from '#operator/postgres/pool.ts';
@@ -69,6 +72,12 @@ describe('the registry in PostgreSQL', () => {
     (await pool.query<Record<string, unknown>>(sql, values)).rows;
   const published = async (): Promise<string[]> =>
     (await query('SELECT key FROM entry ORDER BY key COLLATE "C"')).map(({ key }) => String(key));
+  const payloadOf = async (key: string): Promise<EntryPayload> => {
+    const [entry] = await query('SELECT text FROM entry WHERE key = $1', key);
+    const read = readEntry(directory, String(entry?.['text']));
+    if (read.kind !== 'authentic') throw new Error(`${key} is ${read.kind}`);
+    return read.entry;
+  };
   const everything = async (): Promise<unknown> => ({
     app: await query('SELECT * FROM app ORDER BY app_id'),
     keys: await query('SELECT * FROM app_key ORDER BY app_id, id'),
@@ -156,6 +165,66 @@ describe('the registry in PostgreSQL', () => {
       expect(await published()).toEqual([`app/${first.appId}`]);
     });
 
+    test('headers of webhooks: sealed at rest and for the relays, each for its own place; gone with the app, and back with it', async () => {
+      const { registry } = await lead();
+      const value = 'Bearer header-canary-7f3a';
+      const text = JSON.stringify({ Authorization: value });
+      const webhook = { url: 'https://example.com', events: ['client_event' as const], channelPrefix: null };
+      const declared: AppPolicy = {
+        ...policy,
+        webhooks: [
+          { name: 'bare', ...webhook, batching: false },
+          { name: 'signed', ...webhook, batching: true },
+        ],
+      };
+      await registry.registerApp(shop, declared, new Map([['signed', new Secret(text)]]));
+      const { appId, policy: stored, webhookHeaders } = await found(registry);
+      expect(stored).toEqual(declared);
+      expect([...webhookHeaders].map(([name, header]) => [name, header.reveal()])).toEqual([['signed', text]]);
+      expect(JSON.stringify(await everything())).not.toContain('header-canary');
+
+      const sealedAtRest = async (): Promise<unknown> => (await query('SELECT webhook_headers FROM app'))[0];
+      const atRest = (await sealedAtRest()) as { webhook_headers: { signed: string } };
+      const owner = ['default', appId];
+      expect(unseal(encryption, owner, 'webhook.signed.headers', atRest.webhook_headers.signed)).toBe(text);
+      expect(() => unseal(encryption, owner, 'webhook.bare.headers', atRest.webhook_headers.signed)).toThrow(
+        'does not open',
+      );
+      const body = async () => appEntryBody.parse((await payloadOf(`app/${appId}`)).body);
+      const [bare, signed] = (await body()).webhooks;
+      expect(bare).toEqual({ ...declared.webhooks[0], headers: null });
+      expect(signed).toMatchObject(declared.webhooks[1] ?? {});
+      expect(unseal(directory, [appId], 'webhook.signed.headers', signed?.headers ?? '')).toBe(text);
+
+      await registry.updateApp(shop, appId, declared, new Map([['signed', new Secret('{"A":"1"}')]]));
+      expect((await found(registry)).revision).toBe(BASE + 2);
+      const changed = (await body()).webhooks[1]?.headers ?? '';
+      expect(unseal(directory, [appId], 'webhook.signed.headers', changed)).toBe('{"A":"1"}');
+      await registry.retireApp(shop, appId, 'Retain');
+      expect(await sealedAtRest()).toEqual({ webhook_headers: {} });
+      await registry.takeBackApp(shop, appId, declared, new Map([['signed', new Secret(text)]]));
+      expect((await found(registry)).webhookHeaders.get('signed')?.reveal()).toBe(text);
+    });
+
+    test('a row of the former version, which knew fewer fields, is found, updated and retired like any other', async () => {
+      const { registry } = await lead();
+      await registry.registerApp(shop, policy, NONE);
+      const { appId } = await found(registry);
+      const former = {
+        enabled: true,
+        authentication: policy.authentication,
+        limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10 },
+        channels: { clientEvents: true },
+      };
+      await query('UPDATE app SET policy = $1', former);
+      expect((await found(registry)).policy).toEqual(former);
+      await registry.updateApp(shop, appId, policy, NONE);
+      expect((await found(registry)).policy).toEqual(policy);
+      await query('UPDATE app SET policy = $1', former);
+      await registry.retireApp(shop, appId, 'Retain');
+      expect((await registry.findRetiredApp(shop, undefined))?.policy).toEqual(former);
+    });
+
     test('rebind: a rebuilt cluster finds its keys; nothing is published', async () => {
       const { registry } = await lead();
       await registry.registerApp(shop, policy, NONE);
@@ -233,12 +302,41 @@ describe('the registry in PostgreSQL', () => {
       expect(await published()).toEqual([`app/${appId}`]);
     });
 
+    test('scopes: with the token, changed without a new one, and critical unless they are everything', async () => {
+      const { registry } = await lead();
+      const appId = await appOf(registry);
+      const first = tokenHash((await registry.mintToken(subject, mint(appId, { scopes: ['events:*'] }))).reveal());
+      const published = async (sha256: string): Promise<unknown> => {
+        const { crit, body } = await payloadOf(`token/${sha256}`);
+        return { crit, scopes: body?.['scopes'] };
+      };
+      expect(await published(first)).toEqual({ crit: ['scopes'], scopes: ['events:*'] });
+      const retire = [{ sha256: first, until: now + 60_000 }];
+      const second = tokenHash((await registry.mintToken(subject, mint(appId, { retire }))).reveal());
+      expect(await published(second)).toEqual({ crit: [], scopes: null });
+      // Retired with the scopes that it had.
+      expect(await published(first)).toEqual({ crit: ['scopes'], scopes: ['events:*'] });
+
+      await registry.setTokenScopes(subject, [first, second], ['channels:read']);
+      const rows = await registry.findTokens(subject, 'uid-t');
+      expect(rows.map(({ scopes, revision }) => ({ scopes, revision }))).toEqual([
+        { scopes: ['channels:read'], revision: BASE + 4 },
+        { scopes: ['channels:read'], revision: BASE + 4 },
+      ]);
+      for (const sha256 of [first, second])
+        expect(await published(sha256)).toEqual({ crit: ['scopes'], scopes: ['channels:read'] });
+      await registry.setTokenScopes(subject, [second], null);
+      expect(await published(second)).toEqual({ crit: [], scopes: null });
+      expect(rows.map(({ sha256 }) => sha256)).toEqual([second, first]);
+    });
+
     test('a revoked token stays revoked, whatever is asked of it afterwards', async () => {
       const { registry } = await lead();
       const appId = await appOf(registry);
       const sha256 = tokenHash((await registry.mintToken(subject, mint(appId))).reveal());
       await registry.revokeTokens(subject, [sha256], 'test');
       await registry.setTokenExpiry(subject, sha256, now + 1_000);
+      await registry.setTokenScopes(subject, [sha256], null);
       await registry.mintToken(subject, mint(appId, { retire: [{ sha256, until: now + 1_000 }], revoke: [sha256] }));
       const rows = await registry.findTokens(subject, 'uid-t');
       expect(rows.find((row) => row.sha256 === sha256)).toMatchObject({
@@ -290,6 +388,7 @@ describe('the registry in PostgreSQL', () => {
       purgeApps: () => old.purgeApps(now + 1),
       mintToken: () => old.mintToken({ ...token, name: 'another' }, mint(appId)),
       setTokenExpiry: () => old.setTokenExpiry(token, sha256, now),
+      setTokenScopes: () => old.setTokenScopes(token, [sha256], null),
       revokeTokens: () => old.revokeTokens(token, [sha256], 'test'),
     };
     for (const [name, attempt] of Object.entries(attempts)) {
@@ -334,6 +433,8 @@ describe('the registry in PostgreSQL', () => {
         () => registry.retireApp(stranger, appId, 'Delete'),
         () => registry.retireApp({ ...shop, name: 'another' }, appId, 'Delete'),
         () => registry.setTokenExpiry({ ...stranger, name: 'ci' }, sha256, now),
+        () => registry.setTokenScopes({ ...stranger, name: 'ci' }, [sha256], ['app:read']),
+        () => registry.setTokenScopes({ ...token, name: 'another' }, [sha256], ['app:read']),
         () => registry.revokeTokens({ ...stranger, name: 'ci' }, [sha256], 'test'),
         () => registry.revokeTokens({ ...token, name: 'another' }, [sha256], 'test'),
         () =>
