@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { API_VERSION } from './api-group.ts';
 import { customResourceDefinition } from './custom-resource-definition.ts';
 import { KINDS } from './kinds.ts';
+import { GRANTS } from './scopes.ts';
 import { formatPath, validateManifest, validateUpdate } from './validate.ts';
 
 const app = (spec: unknown, extra: Record<string, unknown> = {}) => ({
@@ -11,6 +12,8 @@ const app = (spec: unknown, extra: Record<string, unknown> = {}) => ({
   spec,
   ...extra,
 });
+
+const token = (spec: object) => app({ appRef: { name: 'checkout' }, ...spec }, { kind: 'RelayToken' });
 
 const errorsOf = (document: unknown): string[] => {
   const result = validateManifest(document);
@@ -60,6 +63,21 @@ test.each([
     'an annotation key that no Secret can have',
     app({ credentials: { template: { annotations: { 'a b': 'x' } } } }),
     'spec.credentials.template.annotations.a b: the key must be a name such as team, or with a DNS prefix example.com/team',
+  ],
+  [
+    'a list of no scopes',
+    token({ scopes: [] }),
+    'spec.scopes: name at least one scope, or leave scopes out: then the token may do everything, found an empty list',
+  ],
+  [
+    'a scope twice',
+    token({ scopes: ['app:read', 'app:read'] }),
+    'spec.scopes: must not name a scope twice, found a list',
+  ],
+  [
+    'an unknown scope',
+    token({ scopes: ['events:publish', 'events:write'] }),
+    `spec.scopes[1]: expected one of ${GRANTS.join(', ')}, found "events:write"`,
   ],
 ])('%s is refused with the field and what was expected', (_, document, message) => {
   expect(errorsOf(document)).toEqual([message]);

@@ -62,3 +62,43 @@ test('many aliases are refused before they are expanded', () => {
   const bomb = `a: &a [x, x]\nb: [${'*a, '.repeat(200)}*a]\n`;
   expect(problems(bomb)).toEqual([expect.stringMatching(/not valid YAML/)]);
 });
+
+const SECRET = 'apiVersion: v1\nkind: Secret\n';
+
+test('a Secret for objects to refer to: stringData, data and labels as the API server takes them', () => {
+  const text = `${SECRET}metadata: { name: headers, labels: { relay-operator.dev/referable: "true" } }\ndata: { A: YWJj, B: YWJj }\nstringData: { B: plain }\n`;
+  const { secrets, declarations, named, problems } = declare([file(text)], nothing);
+  expect(problems).toEqual([]);
+  expect(declarations).toEqual([]);
+  expect(secrets).toEqual([
+    {
+      kind: 'Secret',
+      namespace: 'default',
+      name: 'headers',
+      type: 'Opaque',
+      labels: { 'relay-operator.dev/referable': 'true' },
+      data: { A: 'abc', B: 'plain' },
+      file: 'app.yaml',
+      line: 1,
+    },
+  ]);
+  expect([...named]).toEqual(['Secret/default/headers']);
+});
+
+test.each([
+  ['stringData: { A: 12345678 }', '4: stringData.A: must be a string, in quotes if it looks like something else'],
+  ['data: { A: "canary canary" }', '4: data.A: must be base64; use stringData for plain text'],
+  ['stringData: { "a b": canary }', '4: stringData.a b: the key must be letters, digits, -, _ and . only, up to 253'],
+  ['stringdata: { A: canary }', '4: stringdata: unknown field of a Secret'],
+])('a mistake in a Secret is told without its value: %s', (line, expected) => {
+  expect(problems(`${SECRET}metadata: { name: headers }\n${line}\n`)).toEqual([expected]);
+});
+
+test('one Secret in two files: the first one, and a problem', () => {
+  const text = `${SECRET}metadata: { name: headers }\n`;
+  const { secrets, problems } = declare([file(text), file(text, 'b.yaml')], nothing);
+  expect(secrets.map((secret) => secret.file)).toEqual(['app.yaml']);
+  expect(problems).toEqual([
+    { file: 'b.yaml', line: 1, message: 'Secret default/headers is declared twice: see line 1 of app.yaml' },
+  ]);
+});

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { worldContract } from '#test/contracts/world.ts';
@@ -198,4 +198,35 @@ test('a damaged status file is told of, and its object starts anew', async () =>
   await using second = await openFolderWorld(place.folder, place.data);
   expect(second.damaged).toEqual([file]);
   expect(await readFile(file, 'utf8')).toContain('name: shop');
+});
+
+test('a Secret that a manifest declares is written nowhere, survives a mistake in its file, and goes only for good', async () => {
+  await using place = await emptyFolder();
+  const path = join(place.folder, 'secret.yaml');
+  const secret = (value: string): string =>
+    `apiVersion: v1\nkind: Secret\nmetadata: { name: headers, labels: { relay-operator.dev/referable: "true" } }\nstringData: { X-One: ${value} }\n`;
+  await writeFile(path, secret('canary-5cd1'));
+  let now = 0;
+  await using running = await openFolderWorld(place.folder, place.data, () => now);
+  const read = () => running.world.secrets.readReferenced(ref('headers'));
+  const found = { kind: 'referable', data: { 'X-One': 'canary-5cd1' } };
+  expect(await read()).toEqual(found);
+
+  await writeFile(path, secret('[1]'));
+  await running.look();
+  expect(running.problems()).toHaveLength(1);
+  expect(await read()).toEqual(found);
+
+  // An editor that truncates before it writes.
+  await writeFile(path, '');
+  await running.look();
+  expect(await read()).toEqual(found);
+  now += 1_000;
+  await running.look();
+  expect(await read()).toEqual({ kind: 'absent' });
+  const files = await readdir(place.data, { recursive: true, withFileTypes: true });
+  const texts = files
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFile(join(entry.parentPath, entry.name), 'utf8'));
+  expect((await Promise.all(texts)).join('\n')).not.toContain('canary-5cd1');
 });

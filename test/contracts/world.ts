@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { APP_SECRET_TYPE, FINALIZER, MANAGED_LABEL } from '#crds/api-group.ts';
+import { APP_SECRET_TYPE, FINALIZER, MANAGED_LABEL, REFERABLE_LABEL } from '#crds/api-group.ts';
 import type { RelayApp } from '#crds/relay-app.ts';
 import { TransientError } from '#operator/engine/errors.ts';
 import type { ObjectRef } from '#operator/world/object-ref.ts';
@@ -18,6 +18,9 @@ export type WorldUnderTest = AsyncDisposable & {
   withdraw(kind: Change['kind'], name: string): Promise<void>;
   /** Writes a Secret that carries none of our labels and has no owner. */
   writeSecret(name: string, data: Readonly<Record<string, string>>): Promise<void>;
+  /** Creates or changes a Secret for objects to refer to, as a person does with a manifest; `referable`: with the label for that. */
+  declareSecret(name: string, data: Readonly<Record<string, string>>, referable: boolean): Promise<void>;
+  withdrawSecret(name: string): Promise<void>;
   /** Changes one value of a Secret that we wrote. */
   editSecret(name: string, key: string, value: string): Promise<void>;
   deleteSecret(name: string): Promise<void>;
@@ -224,6 +227,67 @@ export function worldContract(create: () => Promise<WorldUnderTest>): void {
     await under.deleteSecret('shop-relay');
     await eventually(async () => changes.length > 0 && (await secrets.read(secretOf(object))) === undefined);
     expect(changes.at(-1)).toEqual(told);
+    stop();
+  });
+
+  test('a Secret may be referred to only with the label for that, and never one of ours', async () => {
+    await using under = await create();
+    const { namespace } = under;
+    const { secrets } = under.world;
+    const read = (name: string) => secrets.readReferenced({ namespace, name });
+    expect(await read('headers')).toEqual({ kind: 'absent' });
+    await under.declareSecret('headers', { 'X-One': '1' }, false);
+    await eventually(async () => (await read('headers')).kind === 'notReferable');
+    await under.declareSecret('headers', { 'X-One': '2' }, true);
+    const found = await eventually(async () => {
+      const secret = await read('headers');
+      return secret.kind === 'referable' && secret;
+    });
+    expect(found.data).toEqual({ 'X-One': '2' });
+    await under.declareSecret('headers', { 'X-One': '2' }, false);
+    await eventually(async () => (await read('headers')).kind === 'notReferable');
+    await under.withdrawSecret('headers');
+    await eventually(async () => (await read('headers')).kind === 'absent');
+
+    const object = await app(under);
+    const labels = { [MANAGED_LABEL]: 'true', [REFERABLE_LABEL]: 'true' };
+    await secrets.apply({ ...secretOf(object), labels });
+    expect(await read('shop-relay')).toEqual({ kind: 'ours' });
+  });
+
+  test('a Secret that an app refers to: that it comes, changes, loses its label or goes is another look at the app', async () => {
+    await using under = await create();
+    const { namespace } = under;
+    const webhooks = (name: string) => [
+      { name: 'hook', url: 'https://example.com', events: ['client_event'], headersFrom: { name } },
+    ];
+    const object = await app(under, 'shop', { webhooks: webhooks('headers') });
+    await app(under, 'other', { webhooks: webhooks('others') });
+    const changes: Change[] = [];
+    const stop = under.world.subscribe((change) => {
+      if (!change.initial && change.ref.namespace === namespace) changes.push(change);
+    });
+    const told = { kind: 'RelayApp', ref: refOf(object), deleting: false, initial: false };
+    const seen = async (kind: string, value?: string): Promise<void> => {
+      await eventually(async () => {
+        const secret = await under.world.secrets.readReferenced({ namespace, name: 'headers' });
+        const same = secret.kind === 'referable' ? secret.data['X-One'] === value : value === undefined;
+        return secret.kind === kind && same && changes.length > 0;
+      });
+      expect(new Set(changes.splice(0).map((change) => JSON.stringify(change)))).toEqual(
+        new Set([JSON.stringify(told)]),
+      );
+    };
+    await under.declareSecret('headers', { 'X-One': '1' }, true);
+    await seen('referable', '1');
+    await under.declareSecret('headers', { 'X-One': '2' }, true);
+    await seen('referable', '2');
+    await under.declareSecret('headers', { 'X-One': '2' }, false);
+    await seen('notReferable');
+    await under.declareSecret('headers', { 'X-One': '2' }, true);
+    await seen('referable', '2');
+    await under.withdrawSecret('headers');
+    await seen('absent');
     stop();
   });
 

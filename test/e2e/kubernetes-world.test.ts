@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { KubeConfig } from '@kubernetes/client-node';
 import { pino } from 'pino';
 import { beforeAll, expect, test } from 'vitest';
-import { API_VERSION, APP_SECRET_TYPE, FIELD_MANAGER, FINALIZER } from '#crds/api-group.ts';
+import { API_VERSION, APP_SECRET_TYPE, FIELD_MANAGER, FINALIZER, REFERABLE_LABEL } from '#crds/api-group.ts';
+import { WEBHOOK_EVENTS } from '#crds/directory/entry-body.ts';
+import { GRANTS } from '#crds/scopes.ts';
 import { systemClock } from '#operator/engine/clock.ts';
 import { EventRecorder } from '#operator/engine/events.ts';
 import { KubernetesClient } from '#operator/kubernetes/client.ts';
@@ -47,6 +49,11 @@ describeOnControlPlane('a cluster as a World', (cluster) => {
       withdraw: async (kind, name) => void (await kubectl('delete', kind, name, '--wait=false')),
       writeSecret: (name, stringData) =>
         cluster.apply([{ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData }]),
+      declareSecret: async (name, stringData, referable) => {
+        const metadata = { name, namespace, labels: referable ? { [REFERABLE_LABEL]: 'true' } : {} };
+        await cluster.apply([{ apiVersion: 'v1', kind: 'Secret', metadata, stringData }]);
+      },
+      withdrawSecret: async (name) => void (await kubectl('delete', 'secret', name)),
       editSecret: async (name, key, value) => {
         await kubectl('patch', 'secret', name, '--type=merge', '-p', JSON.stringify({ stringData: { [key]: value } }));
       },
@@ -72,6 +79,47 @@ describeOnControlPlane('a cluster as a World', (cluster) => {
     for (const time of ['2027-01-01T00:00:00+99:99', '2027-01-01T00:00:00,5Z'])
       await expect(token(time)).rejects.toThrow('spec.expiresAt');
     await token('2027-01-01T00:00:00.5+05:30');
+  });
+
+  test('the API server says of scopes and webhooks what is wrong and what to write', async () => {
+    await using under = await create();
+    const scopes = (...list: string[]) =>
+      under.declare('RelayToken', 'scoped', { appRef: { name: 'shop' }, scopes: list });
+    await expect(scopes()).rejects.toThrow(
+      'name at least one scope, or leave scopes out: then the token may do everything',
+    );
+    await expect(scopes('events:write')).rejects.toThrow(/spec\.scopes\[0\].*supported values: "events:publish"/);
+    await expect(scopes('app:read', 'app:read')).rejects.toThrow('.spec.scopes: duplicate entries');
+    await scopes(...GRANTS);
+
+    const hook = { name: 'hook', url: 'https://example.com/pusher?a=b', events: ['client_event'] };
+    const webhooks = (...list: object[]) => under.declare('RelayApp', 'hooked', { webhooks: list });
+    const one = (change: object) => webhooks({ ...hook, ...change });
+    for (const url of [
+      'ftp://example.com',
+      'https://user:password@example.com',
+      'https://',
+      'example.com',
+      'https://example.com/#x',
+      'https://example.com:70000/',
+    ])
+      await expect(one({ url })).rejects.toThrow('spec.webhooks[0].url: Invalid value: ');
+    await expect(one({ url: 'ftp://example.com' })).rejects.toThrow('must be a URL such as https://example.com/pusher');
+    await expect(one({ url: `https://example.com/${'x'.repeat(2_048)}` })).rejects.toThrow('may not be more than 2048');
+    await expect(one({ events: [] })).rejects.toThrow('must name at least one event');
+    await expect(one({ events: ['client_events'] })).rejects.toThrow(/supported values: "channel_occupied"/);
+    await expect(one({ events: ['cache_miss', 'cache_miss'] })).rejects.toThrow('duplicate entries');
+    await expect(one({ name: 'Hook' })).rejects.toThrow('must be up to 63 lowercase letters');
+    await expect(one({ filter: { channelPrefix: 'presence-*' } })).rejects.toThrow('without wildcards');
+    await expect(one({ headersFrom: { name: 'A_B' } })).rejects.toThrow('spec.webhooks[0].headersFrom.name');
+    await expect(webhooks(hook, hook)).rejects.toThrow('duplicate entries');
+    await expect(webhooks(...Array.from({ length: 17 }, (_, i) => ({ ...hook, name: `h${i}` })))).rejects.toThrow(
+      'must have at most 16 items',
+    );
+    await webhooks(
+      { ...hook, headersFrom: { name: 'headers' }, filter: { channelPrefix: 'presence-' }, batching: true },
+      { ...hook, name: 'second', url: 'http://[2001:db8::1]:8080', events: [...WEBHOOK_EVENTS] },
+    );
   });
 
   test('a Secret that is refused for another reason than its type is no lost race, whatever its name', async () => {

@@ -96,6 +96,12 @@ export async function startFolderWorld() {
       await mkdir(join(running.data, 'secrets', namespace), { recursive: true });
       await writeFile(secret(name), formatEnv(values));
     },
+    declareSecret: async (name: string, stringData: Readonly<Record<string, string>>, referable: boolean) => {
+      const labels = referable ? { 'relay-operator.dev/referable': 'true' } : {};
+      const object = { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace, labels }, stringData };
+      await writeFile(manifest('Secret', name), JSON.stringify(object));
+    },
+    withdrawSecret: (name: string) => rm(manifest('Secret', name)),
     editSecret: async (name: string, key: string, value: string) => {
       const values = parseEnv(await readFile(secret(name), 'utf8'));
       await writeFile(secret(name), formatEnv({ ...values, [key]: value }));
