@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { GROUP, MANAGED_LABEL, REFERABLE_LABEL, SHAPE_ANNOTATION } from '#crds/api-group.ts';
+import { GROUP, REFERABLE_LABEL, SHAPE_ANNOTATION } from '#crds/api-group.ts';
 import type { DesiredSecret, ReferencedSecret, StoredSecret } from '../world/secrets.ts';
 
 /** The Secret of the wanted name, from the point of view of the object with `uid`. */
@@ -18,10 +18,9 @@ export function secretState(secret: StoredSecret | undefined, uid: string, type:
   return { kind: 'ours', secret };
 }
 
-/** Whether an object may refer to this Secret. Everything that keeps credentials of ours from being sent somewhere is here. */
-export function referenced({ owner, type, labels, data }: StoredSecret): ReferencedSecret {
-  if (owner !== undefined || type.startsWith(`${GROUP}/`) || labels[MANAGED_LABEL] !== undefined)
-    return { kind: 'ours' };
+/** Whether an object may refer to this Secret. One of ours is known by its type, which nobody can change. */
+export function referenced({ type, labels, data }: StoredSecret): ReferencedSecret {
+  if (type.startsWith(`${GROUP}/`)) return { kind: 'ours' };
   return labels[REFERABLE_LABEL] === 'true' ? { kind: 'referable', data } : { kind: 'notReferable' };
 }
 
