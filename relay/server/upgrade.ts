@@ -43,6 +43,13 @@ export class Upgrade {
   readonly handle = (request: IncomingMessage, stream: Duplex, head: Buffer): void => {
     // Until `ws` takes over, a reset would otherwise be an unhandled error.
     stream.on('error', ignore);
+    const malformed = malformedHandshake(request);
+    if (malformed !== undefined) {
+      // Whole, although the client may keep its half open.
+      stream.once('finish', () => stream.destroy());
+      stream.end(malformed);
+      return;
+    }
     const target = parseTarget(request.url ?? '');
     const app = target === undefined ? undefined : this.#parts.directory.appByKey(target.key);
     this.#serverFor(app).handleUpgrade(request, stream, head, (webSocket) => {
@@ -104,6 +111,17 @@ export class Upgrade {
     this.#servers.set(maxPayload, server);
     return server;
   }
+}
+
+/**
+ * What RFC 6455 refuses and `ws` lets pass or answers otherwise (it speaks the draft version 8 too): 4.1, HTTP/1.1 at least; 4.4, another
+ * version is told the one that is spoken here.
+ */
+function malformedHandshake({ method, httpVersion, headers }: IncomingMessage): string | undefined {
+  const closing = 'Connection: close\r\nContent-Length: 0\r\n\r\n';
+  if (httpVersion === '1.0') return `HTTP/1.1 400 Bad Request\r\n${closing}`;
+  if (method !== 'GET' || headers['sec-websocket-version'] === '13') return undefined;
+  return `HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n${closing}`;
 }
 
 type Target = { readonly key: string; readonly protocol: string | undefined };

@@ -211,7 +211,7 @@ describe('malformed WebSocket', () => {
 
   test.each([
     ['no key', handshake().replace(/Sec-WebSocket-Key.*\r\n/, ''), 400],
-    ['another version', handshake().replace('Version: 13', 'Version: 12'), 400],
+    ['another version', handshake().replace('Version: 13', 'Version: 12'), 426],
     ['POST', handshake().replace('GET', 'POST'), 405],
   ])('handshake: %s → %i', async (_, bytes, status) => {
     expect(await raw(bytes)).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
