@@ -24,3 +24,6 @@ export function webhookKeys(keys: AppKeys, appId: string): WebhookKeys {
     activity: `${tag}:events`,
   };
 }
+
+/** Set by the replica whose turn it is to look through all apps. @param prefix REDIS_PREFIX */
+export const webhookSweepKey = (prefix: string): string => `${prefix}{rly:relays}:webhook-sweep`;
