@@ -1,23 +1,31 @@
 /**
- * How many sockets, in all and per channel, an app has over all replicas. Each replica owns its counts and knows them exactly
- * ({@link LocalCounts}); this is how it tells the others and asks them.
+ * How many sockets, in all and per channel, an app has over all replicas, and which users are signed in. Each replica knows its own exactly
+ * ({@link LocalCounts}).
  *
  * An adapter MUST
- * - publish absolute counts of its own replica, never deltas: a lost or repeated write then heals by itself;
- * - let a replica's counts vanish within 10 s of its death, and publish all of them anew when the store has forgotten them;
+ * - answer with this replica's own numbers as they are in this moment, and with those of the others as they told them;
+ * - not count a replica any more 10 s after its death;
  * - make `admit` exact over all replicas that reach the store.
  *
  * An adapter MUST NOT block or reject because the store is away: counts are then this replica's own (`admit`: and the last known
  * of the others), and `reached` says so.
  */
-export interface Occupancy extends AsyncDisposable {
+export interface Occupancy {
   /** Call after every change of a count; cheap, written at the end of the turn. `channel` undefined: the app's connections. */
   changed(appId: string, channel: string | undefined): void;
-  /** Subscriptions at other replicas by channel; only channels that have any. */
-  channelsElsewhere(appId: string): Promise<Counted<ReadonlyMap<string, number>>>;
-  channelElsewhere(appId: string, channel: string): Promise<Counted<number>>;
-  /** Whether the app's connections, counted here with the new one, stay within `limit`. */
-  admit(appId: string, limit: number): Promise<boolean>;
+  /** Occupied channels and their subscriptions; no names that begin with `#`. */
+  channels(appId: string): Promise<Counted<ReadonlyMap<string, number>>>;
+  subscriptions(appId: string, channel: string): Promise<Counted<number>>;
+  connections(appId: string): Promise<Counted<number>>;
+  /** Who of them is signed in anywhere. */
+  online(appId: string, userIds: readonly string[]): Promise<Counted<ReadonlySet<string>>>;
+  /**
+   * Whether a socket, which is among the connections here already, may stay under `limit`.
+   * @param gone whether that socket has left meanwhile.
+   */
+  admit(appId: string, limit: number, gone: () => boolean): Promise<boolean>;
+  /** Names of the living replicas that hold sockets of the app, this one included if it does. */
+  replicas(appId: string): Promise<Counted<readonly string[]>>;
 }
 
 /** `reached` is false when the store was away and `value` therefore leaves others out. */
@@ -32,5 +40,7 @@ export interface LocalCounts {
 }
 
 /** A replica that says nothing for this long is taken for dead. */
-export const LEASE_MS = 9_000;
-export const BEAT_MS = 3_000;
+export const LEASE_MS = 7_000;
+export const BEAT_MS = 2_000;
+/** Webhooks tell that somebody went only after this long, and not at all if they are back: a reload of a page is no news. */
+export const HOLD_MS = 3_000;
