@@ -31,6 +31,12 @@ const settings = z.object({
     .min(65_536)
     .default(1_048_576)
     .describe('Bytes that may wait for one slow client before it is dropped (4100).'),
+  RELAY_MAX_SUBSCRIPTIONS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(1_000)
+    .describe('Channels that one connection may be subscribed to; more are refused with a subscription error.'),
 });
 
 export type RelayConfig = z.output<typeof settings>;

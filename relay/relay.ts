@@ -4,14 +4,23 @@ import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Bus, BusListener } from './bus/bus.ts';
 import { Signals } from './bus/signals.ts';
+import type { EventCache } from './cache/event-cache.ts';
+import { onTerminateUser } from './connections/termination.ts';
 import type { Directory } from './directory/directory.ts';
-import type { LocalCounts, Occupancy } from './occupancy/occupancy.ts';
+import { rulesOf } from './occupancy/app-rules.ts';
+import { SharedState } from './occupancy/shared-state.ts';
+import type { OccupancyStore } from './occupancy/store.ts';
+import type { RosterChange } from './presence/presence.ts';
+import { memberAdded, memberRemoved } from './protocol/server-message.ts';
 import { createApp } from './server/app.ts';
+import { ChannelFacts } from './server/channel-facts.ts';
 import { ChannelCounts } from './server/channel-counts.ts';
 import { drain } from './server/drain.ts';
-import { FanOut } from './server/fan-out.ts';
+import { FanOut, type Subscriber } from './server/fan-out.ts';
+import { Holds } from './server/holds.ts';
 import { Hub } from './server/hub.ts';
 import { createManagementServer } from './server/management.ts';
+import { Memberships } from './server/memberships.ts';
 import { relayMetrics } from './server/metrics.ts';
 import { Outbox } from './server/outbox.ts';
 import { recheckSockets } from './server/rule-changes.ts';
@@ -19,12 +28,18 @@ import { listen, listenManagement } from './server/server.ts';
 import type { RelaySocket } from './server/socket.ts';
 import { SocketRegistry } from './server/socket-registry.ts';
 import { Upgrade } from './server/upgrade.ts';
+import { Users } from './users/users.ts';
+import { Watchlists } from './users/watchlists.ts';
+import type { WebhookSink } from './webhooks/webhook-sink.ts';
 
 /** What differs between a relay of a cluster and one in a single process: Redis behind these, or memory. */
 export type RelayParts = {
   readonly directory: Directory;
   readonly bus: (listener: BusListener) => Bus;
-  readonly occupancy: (local: LocalCounts) => Occupancy;
+  /** Counts and presence over all replicas; closed with the relay. */
+  readonly occupancyStore: OccupancyStore;
+  /** The last event of cache channels. */
+  readonly cache: EventCache;
   readonly metricsRegistry: Registry;
   readonly log: Logger;
   /** Adds routes beside the API; standalone's page. */
@@ -39,6 +54,8 @@ export type RelaySettings = {
   readonly metricsPort: number | undefined;
   readonly drainSeconds: number;
   readonly maxUnsentBytes: number;
+  /** Most channels that one socket may be subscribed to. */
+  readonly maxSubscriptions: number;
 };
 
 export type Relay = AsyncDisposable & {
@@ -51,6 +68,12 @@ export type Relay = AsyncDisposable & {
 };
 
 const LIVENESS_CHECK_MS = 1_000;
+
+/** Watchlists ask the store about everybody this often: a signal may be lost with the connection that should have brought it. */
+const WATCHLIST_CHECK_MS = 30_000;
+
+// Until webhooks are wired in here.
+const NO_WEBHOOKS: WebhookSink = { enqueue: () => undefined };
 
 /**
  * Puts a relay together and opens its ports. It constructs no clients (context.ts does) and does not own the directory. Disposing cuts
@@ -65,16 +88,60 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const registry = new SocketRegistry<RelaySocket>();
   const metrics = relayMetrics(parts.metricsRegistry, { connections: () => registry.size, ready });
   const outbox = new Outbox(settings.maxUnsentBytes);
-  const fanOut = new FanOut(registry, outbox, metrics);
+  const { cache } = parts;
+  const holds = new Holds<Subscriber>();
+  const fanOut = new FanOut({ registry, holds, outbox, cache, directory, metrics });
   const signals = new Signals();
   const bus = parts.bus((appId, channel, message) => {
     if (message.kind === 'event') fanOut.deliver(appId, channel, message);
     else signals.dispatch(appId, channel, message);
   });
-  const occupancy = parts.occupancy(registry);
-  const hub = new Hub({ registry, outbox, fanOut, bus, occupancy, directory, metrics, now });
-  const counts = new ChannelCounts(registry, occupancy, metrics);
-  const app = createApp({ directory, wallClock: Date.now, fanOut, bus, counts, metrics, log });
+  const shared = new SharedState({
+    store: parts.occupancyStore,
+    local: registry,
+    signals,
+    rules: (appId) => rulesOf(directory.appById(appId)),
+    rosterListener: (appId, channel, change) => {
+      fanOut.tellMembers(appId, channel, rosterTail(change));
+    },
+    onWebhooks: () => undefined,
+    onRecovered: () => undefined,
+    now,
+    log,
+  });
+  const { occupancy, presence } = shared;
+  const webhooks = NO_WEBHOOKS;
+  const watchlists = new Watchlists({ bus, signals, occupancy });
+  const hub = new Hub({
+    registry,
+    outbox,
+    fanOut,
+    bus,
+    occupancy,
+    memberships: new Memberships({
+      registry,
+      holds,
+      outbox,
+      fanOut,
+      bus,
+      occupancy,
+      presence,
+      cache,
+      webhooks,
+      metrics,
+    }),
+    users: new Users({ registry, bus, occupancy, watchlists, directory }),
+    webhooks,
+    directory,
+    metrics,
+    now,
+    wallClock: Date.now,
+    maxSubscriptions: settings.maxSubscriptions,
+  });
+  const counts = new ChannelCounts(occupancy, metrics);
+  const facts = new ChannelFacts({ counts, presence, cache, metrics });
+  onTerminateUser(signals, registry);
+  const app = createApp({ directory, wallClock: Date.now, fanOut, bus, signals, facts, metrics, log });
   parts.routes?.(app);
   const upgrade = new Upgrade({ hub, directory, occupancy, draining: () => draining });
 
@@ -85,6 +152,8 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const liveness = setInterval(() => {
     for (const socket of registry.all()) socket.checkLiveness();
   }, LIVENESS_CHECK_MS).unref();
+
+  const watching = setInterval(() => void watchlists.reconcile(), WATCHLIST_CHECK_MS).unref();
 
   const clients = await listen(app, upgrade, settings.host, settings.port);
   const management =
@@ -106,13 +175,17 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     [Symbol.asyncDispose]: async () => {
       draining = true;
       clearInterval(liveness);
+      clearInterval(watching);
       stopRules();
       stopFence();
       await drain(registry.all(), 0, () => Promise.resolve());
       await clients[Symbol.asyncDispose]();
-      await occupancy[Symbol.asyncDispose]();
+      await shared[Symbol.asyncDispose]();
       await bus[Symbol.asyncDispose]();
       await management?.[Symbol.asyncDispose]();
     },
   };
 }
+
+const rosterTail = (change: RosterChange): string =>
+  'added' in change ? memberAdded(change.added) : memberRemoved(change.removed);

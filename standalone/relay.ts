@@ -3,10 +3,11 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { MemoryBus, MemoryWire } from '#relay/bus/memory.ts';
+import { MemoryEventCache } from '#relay/cache/memory.ts';
 import { monotonicClock } from '#relay/directory/clock.ts';
 import type { DirectoryFeed } from '#relay/directory/feed.ts';
 import { Follower } from '#relay/directory/follower.ts';
-import { MemoryOccupancy, MemoryOccupancyStore } from '#relay/occupancy/memory.ts';
+import { MemoryStores } from '#relay/occupancy/memory-store.ts';
 import { createRelay, type Relay } from '#relay/relay.ts';
 import type { Keys } from './keys.ts';
 
@@ -23,6 +24,7 @@ const ID = 'standalone';
 /** Ctrl-C shall not take long; clients come back by themselves. */
 const DRAIN_SECONDS = 0.5;
 const MAX_UNSENT_BYTES = 1_048_576;
+const MAX_SUBSCRIPTIONS = 1_000;
 
 /** The relay of one process: nothing to share with other replicas, so bus and counts are memory. */
 export async function startRelay(
@@ -39,16 +41,26 @@ export async function startRelay(
     nextNonce: () => randomUUID(),
   });
   const followed = follower.run(signal);
+  const wire = new MemoryWire();
+  const stores = new MemoryStores({ wire, now: () => performance.now(), webhooks: () => undefined });
   const relay = await createRelay(
     {
       directory: follower,
-      bus: (listener) => new MemoryBus(new MemoryWire(), ID, listener),
-      occupancy: (local) => new MemoryOccupancy(new MemoryOccupancyStore(), local),
+      bus: (listener) => new MemoryBus(wire, ID, listener),
+      occupancyStore: stores.store(ID),
+      cache: new MemoryEventCache(() => performance.now()),
       metricsRegistry: new MetricsRegistry(),
       log,
       routes,
     },
-    { host, port, metricsPort: undefined, drainSeconds: DRAIN_SECONDS, maxUnsentBytes: MAX_UNSENT_BYTES },
+    {
+      host,
+      port,
+      metricsPort: undefined,
+      drainSeconds: DRAIN_SECONDS,
+      maxUnsentBytes: MAX_UNSENT_BYTES,
+      maxSubscriptions: MAX_SUBSCRIPTIONS,
+    },
   );
   return { relay, follower, followed };
 }

@@ -20,7 +20,11 @@ export function judgeClientEvent(facts: ClientEventFacts, takeToken: () => boole
   if (!facts.rules.clientEvents) return refuse('Client events are not enabled for this app');
   const channel = parseChannelName(facts.channel);
   if ('fault' in channel) return refuse(channel.message);
-  if (channel.kind === 'public') return refuse('Client events are allowed on private and presence channels only');
+  // pusher-js cannot send them there either; what an app marks as encrypted must not get plain text from one of its clients.
+  if (channel.kind === 'encrypted') return refuse('Client events are not supported on encrypted channels');
+  if (channel.kind !== 'private' && channel.kind !== 'presence') {
+    return refuse('Client events are allowed on private and presence channels only');
+  }
   if (facts.subscription !== 'subscribed') return refuse(`Not subscribed to channel ${channel.name}`);
   if (Buffer.byteLength(facts.data) > facts.rules.eventBytes) {
     return refuse(`The data content of this event exceeds the allowed maximum (${facts.rules.eventBytes} bytes)`);

@@ -31,7 +31,12 @@ describe('what a client may send', () => {
     ['{"event":"client-x","channel":"c","data":{"a":1}}', channelEventOf('client-x', 'c', '{"a":1}')],
     ['{"event":"client-x","channel":"c","data":"{\\"a\\":1}"}', channelEventOf('client-x', 'c', '{"a":1}')],
     ['{"event":"client-x","channel":"c"}', channelEventOf('client-x', 'c', 'null')],
-    ['{"event":"pusher:signin","data":{}}', { type: 'unsupported', event: 'pusher:signin' }],
+    [
+      '{"event":"pusher:signin","data":{"auth":"k:s","user_data":"{}"}}',
+      { type: 'signin', auth: 'k:s', userData: '{}' },
+    ],
+    ['{"event":"pusher:signin","data":{"auth":1}}', { type: 'signin', auth: '', userData: '' }],
+    ['{"event":"pusher:other","data":{}}', { type: 'unsupported', event: 'pusher:other' }],
     ['{"event":"pusher_internal:x"}', { type: 'unsupported', event: 'pusher_internal:x' }],
   ])('%s', (text, message) => {
     expect(parseClientMessage(text)).toEqual(message);
@@ -75,11 +80,17 @@ describe('client events', () => {
   } as const;
   const takes = (): boolean => true;
 
-  test('passes', () => expect(judgeClientEvent(facts, takes)).toBeUndefined());
+  test.each(['private-c', 'private-cache-c', 'presence-c', 'presence-cache-c'])('passes on %s', (channel) => {
+    expect(judgeClientEvent({ ...facts, channel }, takes)).toBeUndefined();
+  });
   test.each([
     [{ rules: { ...facts.rules, clientEvents: false } }, null],
     [{ channel: 'orders' }, null],
-    [{ channel: 'presence-x' }, null],
+    [{ channel: 'cache-x' }, null],
+    [{ channel: 'private-encrypted-x' }, null],
+    [{ channel: 'private-encrypted-cache-x' }, null],
+    [{ channel: '#server-to-user-7' }, null],
+    [{ channel: '#user-7' }, null],
     [{ subscription: 'joining' as const }, null],
     [{ subscription: 'none' as const }, null],
     [{ data: 'é'.repeat(6) }, null],

@@ -23,7 +23,7 @@ export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 export type Close = { readonly code: CloseCode; readonly message: string };
 
 /** Codes of `pusher:error` that leave the socket open. */
-export const ErrorCode = { clientEventRate: 4301 } as const;
+export const ErrorCode = { clientEventRate: 4301, watchlistTooLong: 4302 } as const;
 
 /** RFC 6455, 7.4.1: a data type that the endpoint does not accept. Binary frames are no part of the Pusher protocol. */
 export const UNSUPPORTED_DATA = 1003;

@@ -39,6 +39,7 @@ export type ConnectionEffect =
   | { readonly do: 'send'; readonly text: string }
   | { readonly do: 'subscribe'; readonly request: Extract<ClientMessage, { type: 'subscribe' }> }
   | { readonly do: 'unsubscribe'; readonly channel: string }
+  | { readonly do: 'signin'; readonly request: Extract<ClientMessage, { type: 'signin' }> }
   | { readonly do: 'clientEvent'; readonly message: ClientEvent }
   | { readonly do: 'close'; readonly code: number; readonly message: string }
   /** Leave every channel and every index. Once per connection: on the way into `closed`. */
@@ -89,6 +90,7 @@ const traffic = {
   controlFrame: () => open(),
   subscribe: (event) => open({ do: 'subscribe', request: event }),
   unsubscribe: (event) => open({ do: 'unsubscribe', channel: event.channel }),
+  signin: (event) => open({ do: 'signin', request: event }),
   clientEvent: (event) => open({ do: 'clientEvent', message: event }),
   unsupported: (event) =>
     open({
@@ -111,6 +113,7 @@ const table: Table = {
     controlFrame: stay,
     subscribe: stay,
     unsubscribe: stay,
+    signin: stay,
     clientEvent: stay,
     unsupported: stay,
     malformed: stay,
@@ -139,6 +142,7 @@ const table: Table = {
     controlFrame: stay,
     subscribe: stay,
     unsubscribe: stay,
+    signin: stay,
     clientEvent: stay,
     unsupported: stay,
     malformed: stay,

@@ -10,7 +10,8 @@ const refusal = { type: 'AuthError', message: 'Invalid signature', status: 401 }
 const events: { readonly [T in SubscriptionEvent['type']]: Extract<SubscriptionEvent, { type: T }> } = {
   requested: { type: 'requested' },
   refused: { type: 'refused', refusal },
-  joined: { type: 'joined' },
+  joined: { type: 'joined', data: '{}' },
+  failed: { type: 'failed', refusal: { type: 'LimitReached', message: 'full', status: 403 } },
   unsubscribe: { type: 'unsubscribe' },
   connectionClosed: { type: 'connectionClosed' },
 };
@@ -26,6 +27,7 @@ const table: { readonly [S in SubscriptionState]: { readonly [T in SubscriptionE
     requested: ['joining', 'join'],
     refused: ['none', ...refused],
     joined: ['none'],
+    failed: ['none'],
     unsubscribe: ['none'],
     connectionClosed: ['none'],
   },
@@ -33,6 +35,7 @@ const table: { readonly [S in SubscriptionState]: { readonly [T in SubscriptionE
     requested: ['joining', 'pusher:error'],
     refused: ['joining', ...refused],
     joined: ['subscribed', 'pusher_internal:subscription_succeeded', 'attach'],
+    failed: ['none', 'leave', ...refused],
     unsubscribe: ['none', 'leave'],
     connectionClosed: ['none', 'leave'],
   },
@@ -40,6 +43,7 @@ const table: { readonly [S in SubscriptionState]: { readonly [T in SubscriptionE
     requested: ['subscribed', 'pusher:error'],
     refused: ['subscribed', ...refused],
     joined: ['subscribed'],
+    failed: ['subscribed'],
     unsubscribe: ['none', 'leave'],
     connectionClosed: ['none', 'leave'],
   },

@@ -3,7 +3,10 @@ import type { Directory } from '../directory/directory.ts';
 import type { RefusalCode } from '../gate/refusals.ts';
 import type { Monotonic } from '../limits/monotonic.ts';
 import type { Occupancy } from '../occupancy/occupancy.ts';
-import type { FanOut, PublishedEvent } from './fan-out.ts';
+import type { Users } from '../users/users.ts';
+import type { WebhookSink } from '../webhooks/webhook-sink.ts';
+import type { ClientEvent, FanOut } from './fan-out.ts';
+import type { Memberships } from './memberships.ts';
 import { countRefusal, type RelayMetrics } from './metrics.ts';
 import type { Outbox } from './outbox.ts';
 import type { RelaySocket } from './socket.ts';
@@ -15,25 +18,40 @@ export type HubParts = {
   readonly fanOut: FanOut;
   readonly bus: Bus;
   readonly occupancy: Occupancy;
+  readonly memberships: Memberships;
+  readonly users: Users;
+  readonly webhooks: WebhookSink;
   readonly directory: Directory;
   readonly metrics: RelayMetrics;
   readonly now: Monotonic;
+  /** Epoch milliseconds. */
+  readonly wallClock: () => number;
+  /** Most subscriptions of one socket. */
+  readonly maxSubscriptions: number;
 };
 
-/** What a socket may do to the rest of the relay: be found, join channels, publish. Keeps registry, bus and counts in step. */
+/** What a socket may do to the rest of the relay: be found, join channels, sign in, publish. */
 export class Hub {
   readonly outbox: Outbox;
+  readonly memberships: Memberships;
+  readonly users: Users;
   readonly directory: Directory;
   readonly metrics: RelayMetrics;
   readonly now: Monotonic;
+  readonly wallClock: () => number;
+  readonly maxSubscriptions: number;
   readonly #parts: HubParts;
 
   constructor(parts: HubParts) {
     this.#parts = parts;
     this.outbox = parts.outbox;
+    this.memberships = parts.memberships;
+    this.users = parts.users;
     this.directory = parts.directory;
     this.metrics = parts.metrics;
     this.now = parts.now;
+    this.wallClock = parts.wallClock;
+    this.maxSubscriptions = parts.maxSubscriptions;
   }
 
   add(socket: RelaySocket): void {
@@ -46,25 +64,12 @@ export class Hub {
     this.#parts.occupancy.changed(socket.appId, undefined);
   }
 
-  /** Resolves when events of other replicas arrive here, or at once when the bus is away. */
-  async join(socket: RelaySocket, channel: string): Promise<void> {
-    const outcome = await this.#parts.bus.subscribe(socket.appId, channel);
-    if (outcome === 'degraded') this.metrics.degraded.inc({ part: 'bus' });
-  }
-
-  attach(socket: RelaySocket, channel: string): void {
-    this.#parts.registry.join(socket, channel);
-    this.#parts.occupancy.changed(socket.appId, channel);
-  }
-
-  leave(socket: RelaySocket, channel: string): void {
-    this.#parts.registry.leave(socket, channel);
-    this.#parts.bus.unsubscribe(socket.appId, channel);
-    this.#parts.occupancy.changed(socket.appId, channel);
-  }
-
-  publish(appId: string, event: PublishedEvent): void {
-    void this.#parts.fanOut.publish(this.#parts.bus, appId, event);
+  publish(appId: string, event: ClientEvent): void {
+    const { fanOut, bus, webhooks } = this.#parts;
+    void fanOut.publishClientEvent(bus, appId, event);
+    const { channel, name, data, socketId, userId } = event;
+    const told = { name: 'client_event', channel, event: name, data, socket_id: socketId } as const;
+    webhooks.enqueue(appId, [userId === undefined ? told : { ...told, user_id: userId }]);
   }
 
   refused(code: RefusalCode): void {

@@ -1,4 +1,5 @@
 import type { LocalCounts } from '../occupancy/occupancy.ts';
+import { isServerToUser } from '../protocol/channel-name.ts';
 
 type Registered = { readonly appId: string };
 
@@ -64,10 +65,12 @@ export class SocketRegistry<S extends Registered> implements LocalCounts {
   }
 
   *channels(appId: string): Iterable<readonly [channel: string, subscriptions: number]> {
-    for (const [channel, members] of this.#apps.get(appId)?.channels ?? []) yield [channel, members.size];
+    for (const [channel, members] of this.#apps.get(appId)?.channels ?? []) {
+      if (!isServerToUser(channel)) yield [channel, members.size];
+    }
   }
 
   subscriptions(appId: string, channel: string): number {
-    return this.ofChannel(appId, channel)?.size ?? 0;
+    return isServerToUser(channel) ? 0 : (this.ofChannel(appId, channel)?.size ?? 0);
   }
 }

@@ -1,10 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import { channelSignatureHolds } from '../auth/channel-signature.ts';
-import type { App } from '../directory/directory.ts';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
 import { takeToken, type Bucket } from '../limits/token-bucket.ts';
-import { parseChannelName } from '../protocol/channel-name.ts';
 import { judgeClientEvent } from '../protocol/client-event.ts';
 import { parseClientMessage, type ClientMessage } from '../protocol/client-message.ts';
 import { CloseCode } from '../protocol/close-codes.ts';
@@ -17,16 +14,20 @@ import {
   type ConnectionState,
 } from '../protocol/connection.ts';
 import { errorMessage } from '../protocol/server-message.ts';
-import {
-  stepSubscription,
-  type SubscriptionEvent,
-  type SubscriptionRefusal,
-  type SubscriptionState,
-} from '../protocol/subscription.ts';
+import { judgeSignin } from '../protocol/signin.ts';
 import { textFrame } from '../protocol/text-frame.ts';
-import type { Run } from './run.ts';
+import type { User } from '../protocol/user-data.ts';
 import type { Subscriber } from './fan-out.ts';
 import type { Hub } from './hub.ts';
+import type { Run } from './run.ts';
+import { Subscriptions } from './subscriptions.ts';
+
+export type SocketFacts = {
+  readonly id: string;
+  readonly appId: string;
+  readonly key: string;
+  readonly client: string | undefined;
+};
 
 /**
  * One connection at the edge: feeds what happens on the wire to the two machines of protocol/ and runs the effects that they answer.
@@ -38,6 +39,10 @@ export class RelaySocket implements Subscriber {
   readonly appId: string;
   /** The app key that the client connected with; the socket lives no longer than it. */
   readonly key: string;
+  /** Epoch milliseconds. */
+  readonly connectedAt: number;
+  /** Name and version of the client library, as it says; undefined: it does not. */
+  readonly client: string | undefined;
   waiting: Run | undefined;
 
   readonly #hub: Hub;
@@ -46,16 +51,18 @@ export class RelaySocket implements Subscriber {
   #state: ConnectionState = CONNECTING;
   #lastTrafficAt: number;
   #bucket: Bucket | undefined;
-  /** The value's identity tells one attempt from the next: a late `joined` of an earlier one is dropped. */
-  readonly #subscriptions = new Map<string, { state: SubscriptionState }>();
+  #user: User | undefined;
+  #subscriptions: Subscriptions | undefined;
 
-  constructor(hub: Hub, webSocket: WebSocket, stream: Duplex, id: string, appId: string, key: string) {
+  constructor(hub: Hub, webSocket: WebSocket, stream: Duplex, facts: SocketFacts) {
     this.#hub = hub;
     this.#webSocket = webSocket;
     this.#stream = stream;
-    this.id = id;
-    this.appId = appId;
-    this.key = key;
+    this.id = facts.id;
+    this.appId = facts.appId;
+    this.key = facts.key;
+    this.client = facts.client;
+    this.connectedAt = hub.wallClock();
     this.#lastTrafficAt = hub.now();
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#received(data, isBinary));
     webSocket.on('ping', () => this.#traffic({ type: 'controlFrame' }));
@@ -63,6 +70,16 @@ export class RelaySocket implements Subscriber {
     webSocket.on('close', () => this.#happened({ type: 'peerClosed' }));
     // `ws` has already answered with the close code of RFC 6455 (1002, 1007, 1009); `close` follows.
     webSocket.on('error', () => undefined);
+  }
+
+  /** Who it is signed in as. */
+  get userId(): string | undefined {
+    return this.#user?.id;
+  }
+
+  /** Channels that it is subscribed to; no pseudo-channels. */
+  *channels(): Iterable<string> {
+    for (const name of this.#subscriptions?.names() ?? []) if (!name.startsWith('#')) yield name;
   }
 
   admit(): void {
@@ -85,6 +102,15 @@ export class RelaySocket implements Subscriber {
   checkLiveness(): void {
     const due = dueTimeout(this.#state, this.#lastTrafficAt, this.#hub.now());
     if (due !== undefined) this.#happened(due);
+  }
+
+  send(text: string): void {
+    this.sendFrame(textFrame(text));
+  }
+
+  /** @param frame may be shared by many sockets. */
+  sendFrame(frame: Buffer): void {
+    this.#hub.outbox.push(this, frame);
   }
 
   unsentBytes(): number {
@@ -121,11 +147,14 @@ export class RelaySocket implements Subscriber {
   #run(effect: ConnectionEffect): void {
     switch (effect.do) {
       case 'send':
-        return this.#send(effect.text);
+        return this.send(effect.text);
       case 'subscribe':
-        return this.#subscribe(effect.request);
+        this.#subscriptions ??= new Subscriptions(this.#hub, this);
+        return this.#subscriptions.subscribe(effect.request, this.#user);
       case 'unsubscribe':
-        return this.#subscriptionHappened(effect.channel, { type: 'unsubscribe' });
+        return this.#subscriptions?.unsubscribe(effect.channel);
+      case 'signin':
+        return this.#signIn(effect.request);
       case 'clientEvent':
         return this.#clientEvent(effect.message);
       case 'close':
@@ -135,54 +164,23 @@ export class RelaySocket implements Subscriber {
     }
   }
 
-  #send(text: string): void {
-    this.#hub.outbox.push(this, textFrame(text));
-  }
-
-  #subscribe(request: Extract<ClientMessage, { type: 'subscribe' }>): void {
+  #signIn(request: Extract<ClientMessage, { type: 'signin' }>): void {
     const app = this.#hub.directory.appById(this.appId);
-    const refusal = app === undefined ? NO_APP : this.#subscriptionRefusal(app, request);
-    const event: SubscriptionEvent = refusal === undefined ? { type: 'requested' } : { type: 'refused', refusal };
-    this.#subscriptionHappened(request.channel, event);
-  }
-
-  #subscriptionRefusal(
-    app: App,
-    { channel: name, auth, channelData }: Extract<ClientMessage, { type: 'subscribe' }>,
-  ): SubscriptionRefusal | undefined {
-    const channel = parseChannelName(name);
-    if ('fault' in channel) {
-      const type = channel.fault === 'not_served' ? 'NotServed' : 'InvalidChannel';
-      return { type, message: channel.message, status: channel.fault === 'not_served' ? 403 : 400 };
-    }
-    if (channel.kind === 'public') return undefined;
-    const signed = { socketId: this.id, channel: name, channelData };
-    if (auth !== undefined && channelSignatureHolds(auth, signed, app.keys)) return undefined;
-    return { type: 'AuthError', message: `Invalid signature for channel ${name}`, status: 401 };
-  }
-
-  #subscriptionHappened(channel: string, event: SubscriptionEvent): void {
-    const subscription = this.#subscriptions.get(channel) ?? { state: 'none' };
-    const next = stepSubscription(subscription.state, event, channel);
-    subscription.state = next.state;
-    if (next.state === 'none') this.#subscriptions.delete(channel);
-    else this.#subscriptions.set(channel, subscription);
-    for (const effect of next.effects) {
-      if (effect.do === 'send') this.#send(effect.text);
-      else if (effect.do === 'leave') this.#hub.leave(this, channel);
-      else if (effect.do === 'attach') this.#hub.attach(this, channel);
-      else void this.#join(channel, subscription);
-    }
-  }
-
-  async #join(channel: string, subscription: { state: SubscriptionState }): Promise<void> {
-    await this.#hub.join(this, channel);
-    if (this.#subscriptions.get(channel) === subscription) this.#subscriptionHappened(channel, { type: 'joined' });
+    if (app === undefined) return;
+    const former = this.#user;
+    const user = judgeSignin({ request, socketId: this.id, keys: app.keys, user: former });
+    if ('code' in user) return this.#happened({ type: 'closeOrdered', close: user });
+    this.#user = user;
+    const isCurrent = (): boolean => this.#user === user;
+    void this.#hub.users.signIn(this, { user, userData: request.userData, former, isCurrent });
   }
 
   #clientEvent(message: Extract<ClientMessage, { type: 'clientEvent' }>): void {
     // Time alone closes a fence, so it is asked before every acceptance and not only when it is announced.
-    if (this.#hub.directory.fenced()) return this.refuse('directory_fenced');
+    if (this.#hub.directory.fenced()) {
+      this.#hub.refused('directory_fenced');
+      return this.refuse('directory_fenced');
+    }
     const app = this.#hub.directory.appById(this.appId);
     if (app === undefined) return;
     const perSecond = app.limits.clientEventsPerSecond;
@@ -190,7 +188,7 @@ export class RelaySocket implements Subscriber {
       {
         channel: message.channel,
         data: message.data,
-        subscription: this.#subscriptions.get(message.channel)?.state ?? 'none',
+        subscription: this.#subscriptions?.stateOf(message.channel) ?? 'none',
         rules: { clientEvents: app.channels.clientEvents, eventBytes: app.limits.eventBytes, perSecond },
       },
       () => {
@@ -199,12 +197,13 @@ export class RelaySocket implements Subscriber {
         return taken;
       },
     );
-    if (refusal !== undefined) return this.#send(errorMessage(refusal.code, refusal.message));
+    if (refusal !== undefined) return this.send(errorMessage(refusal.code, refusal.message));
     this.#hub.publish(this.appId, {
       name: message.event,
       data: message.data,
-      channels: [message.channel],
-      exceptSocketId: this.id,
+      channel: message.channel,
+      socketId: this.id,
+      userId: this.#subscriptions?.userIdOn(message.channel),
     });
   }
 
@@ -214,11 +213,10 @@ export class RelaySocket implements Subscriber {
   }
 
   #release(): void {
-    for (const channel of this.#subscriptions.keys()) {
-      this.#subscriptionHappened(channel, { type: 'connectionClosed' });
-    }
+    const user = this.#user;
+    this.#user = undefined;
+    this.#subscriptions?.close();
+    if (user !== undefined) this.#hub.users.signOut(this, user.id);
     this.#hub.release(this);
   }
 }
-
-const NO_APP: SubscriptionRefusal = { type: 'AuthError', message: 'No such app', status: 401 };

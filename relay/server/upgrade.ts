@@ -72,11 +72,13 @@ export class Upgrade {
     const refusal = firstRefusal(visit, 'arrival');
     if (refusal !== undefined || app === undefined) return this.#turnAway(webSocket, refusal ?? 'app_unknown');
 
-    const socket = new RelaySocket(hub, webSocket, stream, socketId(randomBytes(16)), app.appId, target.key);
+    const id = socketId(randomBytes(16));
+    const socket = new RelaySocket(hub, webSocket, stream, { ...target, id, appId: app.appId });
     hub.add(socket);
     const limit = app.limits.connections;
     if (limit !== null) {
-      const complete = { ...visit, withinQuota: await occupancy.admit(app.appId, limit) };
+      const gone = (): boolean => webSocket.readyState !== webSocket.OPEN;
+      const complete = { ...visit, withinQuota: await occupancy.admit(app.appId, limit, gone) };
       const refusedNow = firstRefusal(complete, 'complete');
       if (refusedNow !== undefined) {
         countRefusal(hub.metrics, 'websocket', refusedNow);
@@ -124,13 +126,21 @@ function malformedHandshake({ method, httpVersion, headers }: IncomingMessage): 
   return `HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n${closing}`;
 }
 
-type Target = { readonly key: string; readonly protocol: string | undefined };
+type Target = { readonly key: string; readonly protocol: string | undefined; readonly client: string | undefined };
+
+const CLIENT_PATTERN = /^[\x20-\x7e]{1,64}$/;
 
 function parseTarget(url: string): Target | undefined {
   const [path = '', query = ''] = url.split('?', 2);
   const key = /^\/app\/([^/]+)$/.exec(path)?.[1];
   if (key === undefined) return undefined;
-  return { key, protocol: new URLSearchParams(query).get('protocol') ?? undefined };
+  const parameters = new URLSearchParams(query);
+  const client = `${parameters.get('client') ?? ''} ${parameters.get('version') ?? ''}`.trim();
+  return {
+    key,
+    protocol: parameters.get('protocol') ?? undefined,
+    client: CLIENT_PATTERN.test(client) ? client : undefined,
+  };
 }
 
 const ignore = (): void => undefined;

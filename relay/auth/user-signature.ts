@@ -1,0 +1,11 @@
+import type { AppKey } from '../directory/directory.ts';
+import { keySignatureHolds } from './key-signature.ts';
+
+/** Whether `auth` (`KEY:hex`) signs this socket in: HMAC-SHA256 over `socket_id::user::user_data` (pusher-protocol: Signatures). */
+export function userSignatureHolds(
+  auth: string,
+  signed: { readonly socketId: string; readonly userData: string },
+  keys: readonly AppKey[],
+): boolean {
+  return keySignatureHolds(auth, `${signed.socketId}::user::${signed.userData}`, keys);
+}

@@ -1,0 +1,27 @@
+import { userSignatureHolds } from '../auth/user-signature.ts';
+import type { AppKey } from '../directory/directory.ts';
+import { CloseCode, type Close } from './close-codes.ts';
+import type { ClientMessage } from './client-message.ts';
+import { parseUserData, type User } from './user-data.ts';
+
+export type SigninFacts = {
+  readonly request: Extract<ClientMessage, { type: 'signin' }>;
+  readonly socketId: string;
+  readonly keys: readonly AppKey[];
+  /** Who the socket is signed in as already. */
+  readonly user: User | undefined;
+};
+
+/**
+ * Who a socket signs in as, or how it is closed. A sign-in that fails ends the connection with 4009: pusher-js knows no other answer to
+ * one and would wait for its success for ever. Signing in again is allowed as the same user only.
+ */
+export function judgeSignin({ request: { auth, userData }, socketId, keys, user }: SigninFacts): User | Close {
+  if (!userSignatureHolds(auth, { socketId, userData }, keys)) return unauthorized('Invalid signature for sign-in');
+  const parsed = parseUserData(userData);
+  if (parsed === undefined) return unauthorized('user_data must be JSON with an id of 1 to 128 characters');
+  if (user !== undefined && user.id !== parsed.id) return unauthorized('Already signed in as another user');
+  return parsed;
+}
+
+const unauthorized = (message: string): Close => ({ code: CloseCode.unauthorized, message });

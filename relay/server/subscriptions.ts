@@ -1,0 +1,102 @@
+import type { ClientMessage } from '../protocol/client-message.ts';
+import { judgeSubscription, type SubscriptionVerdict } from '../protocol/subscription-request.ts';
+import {
+  stepSubscription,
+  type SubscriptionEvent,
+  type SubscriptionRefusal,
+  type SubscriptionState,
+} from '../protocol/subscription.ts';
+import type { PresenceIdentity, User } from '../protocol/user-data.ts';
+import type { Subscriber } from './fan-out.ts';
+import type { Hub } from './hub.ts';
+import type { Joined } from './memberships.ts';
+
+/** The identity of the object tells one attempt from the next: what a former one still brings is dropped. */
+type Subscription = {
+  state: SubscriptionState;
+  /** As whom the socket is a member of a presence channel. */
+  readonly member: PresenceIdentity | undefined;
+};
+
+type Admitted = Exclude<SubscriptionVerdict, { refusal: SubscriptionRefusal }>;
+
+export type SubscribingSocket = Subscriber & { send(text: string): void };
+
+/** The channels of one connection: a machine of protocol/subscription.ts for each, and the effects that they answer. */
+export class Subscriptions {
+  readonly #hub: Hub;
+  readonly #socket: SubscribingSocket;
+  readonly #byChannel = new Map<string, Subscription>();
+
+  constructor(hub: Hub, socket: SubscribingSocket) {
+    this.#hub = hub;
+    this.#socket = socket;
+  }
+
+  stateOf(channel: string): SubscriptionState {
+    return this.#byChannel.get(channel)?.state ?? 'none';
+  }
+
+  /** Who the socket is on a presence channel. */
+  userIdOn(channel: string): string | undefined {
+    return this.#byChannel.get(channel)?.member?.userId;
+  }
+
+  /** Channels that it is subscribed to. */
+  *names(): Iterable<string> {
+    for (const [name, { state }] of this.#byChannel) if (state === 'subscribed') yield name;
+  }
+
+  /** @param user who the socket is signed in as. */
+  subscribe(request: Extract<ClientMessage, { type: 'subscribe' }>, user: User | undefined): void {
+    const app = this.#hub.directory.appById(this.#socket.appId);
+    if (app === undefined) return this.#happened(request.channel, { type: 'refused', refusal: NO_APP });
+    const known = this.#byChannel.get(request.channel);
+    const verdict = judgeSubscription({
+      request,
+      socketId: this.#socket.id,
+      app,
+      user,
+      subscriptions: this.#byChannel.size - (known === undefined ? 0 : 1),
+      maxSubscriptions: this.#hub.maxSubscriptions,
+    });
+    if ('refusal' in verdict) return this.#happened(request.channel, { type: 'refused', refusal: verdict.refusal });
+    if (known !== undefined) return this.#happened(request.channel, { type: 'requested' });
+    this.#byChannel.set(request.channel, { state: 'none', member: verdict.member });
+    this.#happened(request.channel, { type: 'requested' }, verdict);
+  }
+
+  unsubscribe(channel: string): void {
+    this.#happened(channel, { type: 'unsubscribe' });
+  }
+
+  close(): void {
+    for (const channel of this.#byChannel.keys()) this.#happened(channel, { type: 'connectionClosed' });
+  }
+
+  /** @param admitted with `requested`. @param joined with `joined`. */
+  #happened(channel: string, event: SubscriptionEvent, admitted?: Admitted, joined?: Joined): void {
+    const subscription = this.#byChannel.get(channel);
+    const next = stepSubscription(subscription?.state ?? 'none', event, channel);
+    if (subscription !== undefined) subscription.state = next.state;
+    if (next.state === 'none') this.#byChannel.delete(channel);
+    for (const effect of next.effects) {
+      if (effect.do === 'send') this.#socket.send(effect.text);
+      else if (effect.do === 'leave') this.#hub.memberships.leave(this.#socket, channel, subscription?.member?.userId);
+      else if (effect.do === 'attach') joined?.attach();
+      else if (subscription !== undefined && admitted !== undefined) void this.#join(subscription, admitted);
+    }
+  }
+
+  async #join(subscription: Subscription, { channel, member }: Admitted): Promise<void> {
+    const app = this.#hub.directory.appById(this.#socket.appId);
+    if (app === undefined) return;
+    const isCurrent = (): boolean => this.#byChannel.get(channel.name) === subscription;
+    const outcome = await this.#hub.memberships.join({ socket: this.#socket, channel, member, app, isCurrent });
+    if (outcome === undefined || !isCurrent()) return;
+    if ('refusal' in outcome) return this.#happened(channel.name, { type: 'failed', refusal: outcome.refusal });
+    this.#happened(channel.name, { type: 'joined', data: outcome.data() }, undefined, outcome);
+  }
+}
+
+const NO_APP: SubscriptionRefusal = { type: 'AuthError', message: 'No such app', status: 401 };
