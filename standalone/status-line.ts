@@ -10,7 +10,13 @@ export function statusLine({ kind, metadata: { namespace, name }, status }: Fold
   if (ready === undefined) return `${who}: not looked at yet`;
   if (ready.status !== 'True') return `${who}: not ready: ${ready.reason}: ${ready.message}`;
   const how = ready.reason === 'Reconciled' ? 'ready' : `ready (${ready.message})`;
-  return `${who}: ${how}${enforced?.status === 'True' ? ', enforced' : ''}`;
+  return `${who}: ${how}${enforced?.status === 'True' ? ', enforced' : ''}${cautionOf(status?.conditions)}`;
+}
+
+/** Not of full access alone: that is what every token means that says nothing of scopes, and its status file says so. */
+function cautionOf(conditions: readonly Condition[] | undefined): string {
+  const warning = find(conditions, CONDITION.Warning);
+  return warning === undefined || warning.reason === REASON.FullAccess ? '' : `, but ${warning.message}`;
 }
 
 /** Nothing is left to do for this version of the object: the relay has it, or a person must change something. */

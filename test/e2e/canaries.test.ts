@@ -23,6 +23,14 @@ const ACL = [
   `user relay on >${PASSWORDS.relay} ~* &* +@all`,
 ];
 
+/** Values of Secrets that webhooks refer to: sent, changed, not labelled, and unusable as a header. */
+const HEADERS = {
+  sent: 'Bearer Canary-header-sent-4Jq8',
+  changed: 'Bearer Canary-header-changed-2Zt5',
+  private: 'Bearer Canary-header-private-8Lw1',
+  unusable: 'Bearer Canary-header-unusable-6Rc3',
+};
+
 type Canary = { readonly what: string; readonly text: string };
 
 describeOnControlPlane('canaries', (cluster) => {
@@ -50,6 +58,7 @@ describeOnControlPlane('canaries', (cluster) => {
   test('no credential is anywhere but in its Secret', async () => {
     const canaries: Canary[] = [
       ...Object.entries(PASSWORDS).map(([what, text]) => ({ what: `${what} password`, text })),
+      ...Object.entries(HEADERS).map(([what, text]) => ({ what: `${what} header`, text })),
       ...installation.keyMaterial.map((text, index) => ({ what: `key ${index}`, text })),
     ];
     const places: { readonly where: string; readonly text: string }[] = [];
@@ -81,8 +90,31 @@ describeOnControlPlane('canaries', (cluster) => {
         await look(`metrics of ${managementUrl}`, async () => (await fetch(`${managementUrl}/metrics`)).text());
     };
 
-    await tenant.apply(tenant.app('shown'), tenant.token('shown', 'shown'), tenant.token('again', 'shown'));
+    const headers = (name: string, value: string, labels: object): object => ({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name, namespace: NAMESPACE, labels },
+      stringData: { Authorization: value },
+    });
+    const referable = { 'relay-operator.dev/referable': 'true' };
+    await tenant.apply(
+      headers('sent', HEADERS.sent, referable),
+      headers('private', HEADERS.private, {}),
+      headers('unusable', `${HEADERS.unusable}\nX-Second: 1`, referable),
+    );
+    const webhooks = ['sent', 'private', 'unusable'].map((name) => ({
+      name,
+      url: 'http://127.0.0.1:1/',
+      events: ['channel_occupied', 'channel_vacated', 'client_event'],
+      headersFrom: { name },
+    }));
+    await tenant.apply(
+      tenant.app('shown', { webhooks }),
+      tenant.token('shown', 'shown'),
+      tenant.token('again', 'shown', { scopes: ['events:publish'] }),
+    );
     await tenant.settled(3);
+    await tenant.condition('RelayApp', 'shown', 'Warning', { reason: 'HeadersInvalid,SecretNotReferable' });
     await collect();
     const appId = await tenant.value('shown-relay', 'PUSHER_APP_ID');
     const key = await tenant.value('shown-relay', 'PUSHER_APP_KEY');
@@ -119,6 +151,12 @@ describeOnControlPlane('canaries', (cluster) => {
     await collect();
     await tenant.patch('secret/shown-relay', { stringData: { PUSHER_APP_SECRET: 'guess' } });
     await tenant.until('it is mended', async () => (await tenant.value('shown-relay', 'PUSHER_APP_SECRET')) === secret);
+    const { revision = 0 } = (await tenant.get('RelayApp', 'shown'))?.status ?? {};
+    await tenant.patch('secret/sent', { stringData: { Authorization: HEADERS.changed } });
+    await tenant.until('the other header is published', async () => {
+      const status = (await tenant.get('RelayApp', 'shown'))?.status;
+      return (status?.revision ?? 0) > revision;
+    });
     await tenant.patch('relaytoken/shown', { spec: { revoked: true } });
     await tenant.condition('RelayToken', 'shown', 'Enforced', { status: 'True' });
     for (const { url } of installation.relays)
@@ -142,9 +180,9 @@ describeOnControlPlane('canaries', (cluster) => {
     }
 
     // Control: the canaries are real ones, and the search finds what is there.
-    expect(canaries.length).toBeGreaterThanOrEqual(9);
+    expect(canaries.length).toBeGreaterThanOrEqual(13);
     const secrets = await tenant.kubectl('get', 'secret', '-o', 'yaml');
-    expect(findings([{ where: 'Secrets', text: secrets }], canaries).length).toBeGreaterThanOrEqual(2);
+    expect(findings([{ where: 'Secrets', text: secrets }], canaries).length).toBeGreaterThanOrEqual(5);
 
     expect(places.length).toBeGreaterThan(30);
     expect(places.filter(({ text }) => text === '').map(({ where }) => where)).toEqual([]);

@@ -32,9 +32,31 @@ describeOnControlPlane('an operator with the rights of the chart', (cluster) => 
     });
 
     const token = manifest('RelayToken', 'ci', { appRef: { name: 'checkout' } });
-    await cluster.apply([manifest('RelayApp', 'checkout', {}), token]);
+    const hook = { url: 'https://example.com/', events: ['channel_occupied'] };
+    const webhooks = [
+      { name: 'signed', ...hook, headersFrom: { name: 'headers' } },
+      { name: 'missing', ...hook, headersFrom: { name: 'nowhere' } },
+    ];
+    const labels = { 'relay-operator.dev/referable': 'true' };
+    const headers = { metadata: { name: 'headers', namespace: TENANT, labels }, stringData: { 'X-One': '1' } };
+    await cluster.apply([{ apiVersion: 'v1', kind: 'Secret', ...headers }]);
+    await cluster.apply([manifest('RelayApp', 'checkout', { webhooks }), token]);
     await kubectl('wait', '--for=condition=Enforced', 'relayapp/checkout', 'relaytoken/ci', '--timeout=60s');
     await kubectl('get', 'secret', 'checkout-relay', 'ci-token');
+    // Referenced Secrets: the one with the label was found, and the other one looked for.
+    await kubectl('wait', '--for=condition=Warning', 'relayapp/checkout', '--timeout=60s');
+    const warning = '{.status.conditions[?(@.type=="Warning")].message}';
+    expect(await kubectl('get', 'relayapp/checkout', '-o', `jsonpath=${warning}`)).toBe(
+      `nothing is sent to webhook missing: there is no Secret nowhere in namespace ${TENANT}`,
+    );
+    await kubectl('patch', 'secret', 'headers', '--type=merge', '-p', '{"stringData":{"Host":"x"}}');
+    await kubectl(
+      'wait',
+      `--for=jsonpath={.status.conditions[?(@.type=="Warning")].reason}=HeadersInvalid,SecretNotFound`,
+      'relayapp/checkout',
+      '--timeout=60s',
+    );
+    await kubectl('delete', 'secret', 'headers');
 
     // A lost Secret is made again, which is also worth an Event.
     await kubectl('delete', 'secret', 'ci-token');

@@ -156,4 +156,50 @@ describeOnControlPlane('the write budget', (cluster) => {
     expect(await versions()).toEqual(atRest);
     console.log(`writes for ${APPS + TOKENS} objects at rest, over two scalings and a new leader: 0`);
   });
+
+  test('the Secret of a webhook: one write for each edit, however many webhooks refer to it, and none for others', async () => {
+    const names = ['many-0', 'many-1', 'many-2', 'many-3', 'many-4'];
+    const revisionOf = async (name: string): Promise<number> =>
+      (await tenant.get('RelayApp', name))?.status?.revision ?? 0;
+    const enforcedAfter = (name: string, revision: number): Promise<boolean> =>
+      tenant.until(`${name} is enforced at a later revision`, async () => {
+        const status = (await tenant.get('RelayApp', name))?.status;
+        const enforced = status?.conditions?.find(({ type }) => type === 'Enforced');
+        return (status?.revision ?? 0) > revision && enforced?.status === 'True';
+      });
+    const secret = (name: string, value: string): object => ({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: `headers-${name}`, namespace: NAMESPACE, labels: { 'relay-operator.dev/referable': 'true' } },
+      stringData: { 'X-One': value },
+    });
+    const webhooks = (name: string): object[] =>
+      ['first', 'second'].map((hook) => ({
+        name: hook,
+        url: 'https://example.com/',
+        events: ['cache_miss'],
+        headersFrom: { name: `headers-${name}` },
+      }));
+    for (const name of names) {
+      await tenant.apply(secret(name, '1'));
+      const revision = await revisionOf(name);
+      await tenant.patch(`relayapp/${name}`, { spec: { webhooks: webhooks(name) } });
+      await enforcedAfter(name, revision);
+    }
+    const edited = await middle(names, async (name) => {
+      const revision = await revisionOf(name);
+      await tenant.apply(secret(name, '2'));
+      await enforcedAfter(name, revision);
+    });
+    const before = await writes();
+    await tenant.kubectl('annotate', 'secret', ...names.map((name) => `headers-${name}`), 'example.com/note=theirs');
+    await tenant.apply({ ...secret('nobodys', '1') });
+    await barrier();
+    const noted = since(before, await writes());
+    console.log('writes', JSON.stringify({ edited, noted }));
+    expect(edited).toEqual({ 'PATCH relayapps': 1 });
+    // The barrier's own.
+    expect(total(noted)).toBeLessThanOrEqual(6);
+    expect(Object.keys(noted).toSorted()).toEqual(['DELETE secrets', 'PATCH relayapps', 'PATCH secrets']);
+  });
 });
