@@ -69,6 +69,14 @@ export class MemoryWebhookStore {
     this.now = now;
   }
 
+  /** Answers how many had to go. */
+  add(appId: string, events: readonly WebhookEvent[], timeMs: number): number {
+    if (this.away) return events.length;
+    const { raw } = this.of(appId);
+    raw.push(...events.map((event) => ({ event, timeMs })));
+    return raw.splice(0, Math.max(0, raw.length - RAW_EVENTS)).length;
+  }
+
   of(appId: string): Waiting {
     const held = this.#apps.get(appId) ?? { raw: [], lanes: new Map(), lease: undefined };
     this.#apps.set(appId, held);
@@ -99,12 +107,7 @@ export class MemoryWebhookQueue implements WebhookQueue {
   }
 
   add(appId: string, events: readonly WebhookEvent[], timeMs: number): Promise<{ readonly dropped: number }> {
-    if (this.#store.away) return Promise.resolve({ dropped: events.length });
-    const waiting = this.#store.of(appId);
-    waiting.raw.push(...events.map((event) => ({ event, timeMs })));
-    const dropped = Math.max(0, waiting.raw.length - RAW_EVENTS);
-    waiting.raw.splice(0, dropped);
-    return Promise.resolve({ dropped });
+    return Promise.resolve({ dropped: this.#store.add(appId, events, timeMs) });
   }
 
   claim(appId: string, webhooks: readonly string[]): Promise<Claim> {
