@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { commonSettings, port, readSettings, seconds, type SettingsResult } from '#crds/settings.ts';
+import { commonSettings, parsedBy, port, readSettings, seconds, type SettingsResult } from '#crds/settings.ts';
+import { parseAllowed } from './webhooks/address-policy.ts';
 
 /** Every setting of the relay. */
 const settings = z.object({
@@ -31,6 +32,11 @@ const settings = z.object({
     .min(65_536)
     .default(1_048_576)
     .describe('Bytes that may wait for one slow client before it is dropped (4100).'),
+  RELAY_WEBHOOK_ALLOW: parsedBy(parseAllowed)
+    .prefault('')
+    .describe(
+      'Where webhooks may be sent beside public addresses: addresses, CIDRs, host names and .suffixes with commas between. Default: nowhere.',
+    ),
   RELAY_MAX_SUBSCRIPTIONS: z.coerce
     .number()
     .int()
