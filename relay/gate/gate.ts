@@ -11,6 +11,7 @@ import {
 } from './checks/credential.ts';
 import { headerDuplicated } from './checks/header-duplicated.ts';
 import { protocolVersion } from './checks/protocol-version.ts';
+import { tokenScope } from './checks/scope.ts';
 import { serving } from './checks/serving.ts';
 import type { Check, Stage } from './check.ts';
 import type { RefusalCode } from './refusals.ts';
@@ -34,6 +35,7 @@ export const gate: readonly Check[] = [
   keyActive,
   bearerToken,
   keyAndSecret,
+  tokenScope,
   bodySize,
   // From here on the visit is complete: its body was read, its socket was counted.
   requestSignature,

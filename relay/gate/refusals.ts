@@ -6,7 +6,7 @@ import { CloseCode } from '../protocol/close-codes.ts';
  * where that would help a guesser. The code is the metric's label.
  */
 export type Refusal = {
-  readonly status: 400 | 401 | 403 | 404 | 408 | 413 | 431 | 500 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 408 | 409 | 413 | 431 | 500 | 503;
   readonly close: CloseCode | null;
   readonly message: string;
 };
@@ -28,6 +28,28 @@ export const refusals = {
   body_invalid: { status: 400, close: null, message: 'The request body is not valid.' },
   channel_invalid: { status: 400, close: null, message: 'A channel name is not valid.' },
   channel_not_served: { status: 400, close: null, message: 'This kind of channel is not served by this version.' },
+  channel_not_presence: { status: 400, close: null, message: 'Users are known of presence channels only.' },
+  channel_without_auth: { status: 400, close: null, message: 'This channel needs no authorization.' },
+  encrypted_channel_alone: {
+    status: 400,
+    close: null,
+    message: 'An event for an encrypted channel goes to that channel alone: its payload is encrypted for it.',
+  },
+  encrypted_payload_invalid: {
+    status: 400,
+    close: null,
+    message:
+      'The data of an event on an encrypted channel must be {"nonce","ciphertext"}, both base64, and nothing else.',
+  },
+  encryption_disabled: { status: 403, close: null, message: 'Encrypted channels are not enabled for this app.' },
+  public_key_invalid: {
+    status: 400,
+    close: null,
+    message: 'public_key must be an X25519 public key: 32 bytes in base64, and no point of low order.',
+  },
+  public_key_unknown: { status: 404, close: null, message: 'No public key is registered under this name.' },
+  public_keys_full: { status: 409, close: null, message: 'The app has as many public keys as it may. Delete some.' },
+  socket_unknown: { status: 404, close: null, message: 'No connection has this socket id.' },
   event_too_large: { status: 413, close: null, message: 'The data content of this event exceeds the allowed maximum.' },
   batch_too_large: { status: 400, close: null, message: 'Batch too large (> 10).' },
   protocol_missing: { status: 400, close: CloseCode.protocolMissing, message: 'No protocol version supplied.' },
@@ -49,9 +71,20 @@ export const refusals = {
   },
   draining: { status: 503, close: CloseCode.reconnect, message: 'The relay is shutting down. Connect again.' },
   internal: { status: 500, close: null, message: 'The relay failed to answer. The request id names it in its log.' },
+  replica_silent: {
+    status: 503,
+    close: null,
+    message: 'A replica did not answer, and no other one has this connection. Try again.',
+  },
+  store_away: {
+    status: 503,
+    close: null,
+    message: 'Redis cannot be reached, and this cannot be answered without it. Try again.',
+  },
   // the app
   app_unknown: { status: 404, close: CloseCode.appUnknown, message: 'No such app.' },
   app_disabled: { status: 403, close: CloseCode.appDisabled, message: 'The app is disabled.' },
+  app_without_key: { status: 409, close: null, message: 'The app has no key to sign with.' },
   // who calls
   authentication_required: {
     status: 401,
@@ -63,6 +96,7 @@ export const refusals = {
   token_unknown: { status: 401, close: null, message: 'The token is unknown or was revoked.' },
   token_expired: { status: 401, close: null, message: 'The token has expired.' },
   token_of_other_app: { status: 403, close: null, message: 'The token belongs to another app.' },
+  scope_missing: { status: 403, close: null, message: 'The token lacks the scope that this endpoint asks for.' },
   key_unknown: { status: 401, close: CloseCode.unauthorized, message: 'The key is unknown or was revoked.' },
   key_or_secret_wrong: { status: 401, close: null, message: 'The key or the secret is wrong.' },
   signature_invalid: { status: 401, close: null, message: 'Invalid signature.' },
@@ -74,6 +108,11 @@ export const refusals = {
     status: 403,
     close: CloseCode.overConnectionQuota,
     message: 'The app is over its connection quota.',
+  },
+  connection_terminated: {
+    status: 403,
+    close: CloseCode.unauthorized,
+    message: 'You got disconnected by the app.',
   },
   slow_consumer: { status: 503, close: CloseCode.overCapacity, message: 'The client reads too slowly.' },
 } as const satisfies Record<string, Refusal>;

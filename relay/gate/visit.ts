@@ -1,3 +1,4 @@
+import type { Scope } from '#crds/scopes.ts';
 import type { PresentedCredential } from '../auth/presented-credential.ts';
 import type { QueryParameter } from '../auth/request-signature.ts';
 import type { App, Directory, Token } from '../directory/directory.ts';
@@ -17,11 +18,14 @@ type Common = {
 export type HttpVisit = Common & {
   readonly door: 'http';
   readonly token: Token | undefined;
+  /** What the endpoint asks of a token. */
+  readonly scope: Scope;
   readonly method: string;
   /** As sent, without the query. */
   readonly path: string;
   readonly parameters: readonly QueryParameter[];
   readonly duplicatedHeader: boolean;
+  readonly contentType: string | undefined;
   /** Announced by Content-Length; undefined when it is not. */
   readonly announcedBytes: number | undefined;
   /** Empty until the body is complete: only checks of stage `complete` may look. */

@@ -2,26 +2,18 @@ import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import type { Bus } from '../bus/bus.ts';
-import type { Directory } from '../directory/directory.ts';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
-import type { ChannelCounts } from './channel-counts.ts';
-import type { FanOut } from './fan-out.ts';
-import { guardWithGate } from './http-gate.ts';
+import type { Endpoint } from './endpoint.ts';
+import { endpointTable, pathsOf, type EndpointParts } from './endpoints.ts';
+import { appInPath, appOfKey, gated, guard, readRawBodies, type AppOf, type HttpGateParts } from './http-gate.ts';
 import { countRefusal, type RelayMetrics } from './metrics.ts';
 import { Refused, refusalBody, sendRefusal } from './refuse.ts';
-import { channelRoutes } from './routes/channels.ts';
-import { eventRoutes } from './routes/events.ts';
 
-export type AppParts = {
-  readonly directory: Directory;
-  readonly wallClock: () => number;
-  readonly fanOut: FanOut;
-  readonly bus: Bus;
-  readonly counts: ChannelCounts;
-  readonly metrics: RelayMetrics;
-  readonly log: Logger;
-};
+export type AppParts = HttpGateParts &
+  EndpointParts & {
+    readonly metrics: RelayMetrics;
+    readonly log: Logger;
+  };
 
 /** Slow-loris: a client has this long for its headers and for the whole request, in milliseconds. */
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -29,7 +21,6 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** Above what load balancers keep idle connections for (60 s), so that it is they who close. */
 const KEEP_ALIVE_MS = 65_000;
 const MAX_HEADER_BYTES = 16 * 1024;
-const PREFIXES = ['/apps/:appId', '/api/v1/apps/:appId'] as const;
 const REQUEST_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** The HTTP API, not yet listening. WebSocket upgrades are attached by server.ts. */
@@ -71,18 +62,28 @@ export function createApp(parts: AppParts): FastifyInstance {
     return sendRefusal(reply, metrics, new Refused('internal'));
   });
 
-  for (const prefix of PREFIXES) {
-    void app.register(
-      (scope, _options, done) => {
-        guardWithGate(scope, parts);
-        eventRoutes(scope, parts);
-        channelRoutes(scope, parts);
-        done();
-      },
-      { prefix },
-    );
-  }
+  void app.register((scope, _options, done) => {
+    readRawBodies(scope);
+    for (const endpoint of endpointTable(parts)) {
+      for (const { url, app } of pathsOf(endpoint))
+        serve(scope, url, endpoint, app === 'path' ? appInPath : appOfKey, parts);
+    }
+    done();
+  });
   return app;
+}
+
+function serve(scope: FastifyInstance, url: string, endpoint: Endpoint, appOf: AppOf, parts: AppParts): void {
+  scope.route({
+    method: endpoint.method,
+    url,
+    ...guard(parts, { scope: endpoint.scope, appOf }),
+    handler: async (request, reply) => {
+      const answer = await endpoint.respond(gated(request), request.params, reply);
+      if (endpoint.answer === null) return reply.code(204).send();
+      return reply.type('application/json').send(typeof answer === 'string' ? answer : JSON.stringify(answer));
+    },
+  });
 }
 
 /** Fastify's own verdicts about a request, such as a content type that does not parse. */

@@ -1,7 +1,14 @@
 import type { Readable } from 'node:stream';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type {
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  onRequestHookHandler,
+  preHandlerHookHandler,
+} from 'fastify';
+import type { Scope } from '#crds/scopes.ts';
 import { parseQuery } from '../auth/request-signature.ts';
-import { presentedCredential } from '../auth/presented-credential.ts';
+import { presentedCredential, type PresentedCredential } from '../auth/presented-credential.ts';
 import { maxBodyBytes } from '../gate/checks/body-size.ts';
 import type { App, Directory } from '../directory/directory.ts';
 import { firstRefusal } from '../gate/gate.ts';
@@ -11,7 +18,7 @@ import { readBody } from './request-body.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by the gate on every route under /apps/{id}. */
+    /** Set by the gate on every route that it guards. */
     visit: HttpVisit | undefined;
   }
 }
@@ -22,32 +29,55 @@ export type HttpGateParts = {
   readonly wallClock: () => number;
 };
 
+/** How a route says which app it is about. */
+export type AppOf = (directory: Directory, params: unknown, credential: PresentedCredential) => App | undefined;
+
+/** `:appId` in the path. */
+export const appInPath: AppOf = (directory, params) => {
+  const appId = typeof params === 'object' && params !== null && 'appId' in params ? params.appId : undefined;
+  return typeof appId === 'string' ? directory.appById(appId) : undefined;
+};
+
+/** `auth_key` of a signed request: for the one path that an SDK asks for without the app's id. */
+export const appOfKey: AppOf = (directory, _params, credential) =>
+  credential.method === 'signature' || credential.method === 'keyAndSecret'
+    ? directory.appByKey(credential.key)
+    : undefined;
+
 const NO_BODY = Buffer.alloc(0);
 const SECURITY_HEADERS: ReadonlySet<string> = new Set(['authorization', 'x-relay-key', 'x-relay-secret']);
 
-/**
- * Puts every route of `scope` behind the gate. The routes' path must have `:appId`. The head is judged before a byte of the body is read;
- * the body arrives as the raw bytes that were signed.
- */
-export function guardWithGate(scope: FastifyInstance, { directory, wallClock }: HttpGateParts): void {
+/** Once per scope: bodies arrive as the raw bytes that were signed, whatever their type, and are read only after the head was judged. */
+export function readRawBodies(scope: FastifyInstance): void {
   scope.decorateRequest('visit', undefined);
-  scope.addHook('onRequest', (request, _reply, done) => {
-    const visit = visitOf(request, directory, wallClock());
-    const refusal = firstRefusal(visit, 'arrival');
-    request.visit = visit;
-    done(refusal === undefined ? undefined : new Refused(refusal));
-  });
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser('*', (request: FastifyRequest, payload: Readable) => {
     const app = request.visit?.app;
     return readBody(payload, app === undefined ? 0 : maxBodyBytes(app));
   });
-  scope.addHook('preHandler', (request, _reply, done) => {
-    const visit = { ...gated(request), body: Buffer.isBuffer(request.body) ? request.body : NO_BODY };
-    const refusal = firstRefusal(visit, 'complete');
-    request.visit = visit;
-    done(refusal === undefined ? undefined : new Refused(refusal));
-  });
+}
+
+/** Hooks that put one route behind the gate: the head is judged before a byte of the body is read, the rest when it is there. */
+export function guard(
+  { directory, wallClock }: HttpGateParts,
+  { scope, appOf }: { readonly scope: Scope; readonly appOf: AppOf },
+): { readonly onRequest: onRequestHookHandler; readonly preHandler: preHandlerHookHandler } {
+  const judge = (visit: HttpVisit, stage: 'arrival' | 'complete', done: (error?: Error) => void): void => {
+    const refusal = firstRefusal(visit, stage);
+    if (refusal === undefined) done();
+    else if (refusal === 'scope_missing') done(new Refused(refusal, `The token lacks the scope ${scope}.`));
+    else done(new Refused(refusal));
+  };
+  return {
+    onRequest: (request: FastifyRequest, _reply: FastifyReply, done) => {
+      request.visit = visitOf(request, directory, wallClock(), scope, appOf);
+      judge(request.visit, 'arrival', done);
+    },
+    preHandler: (request: FastifyRequest, _reply: FastifyReply, done) => {
+      request.visit = { ...gated(request), body: Buffer.isBuffer(request.body) ? request.body : NO_BODY };
+      judge(request.visit, 'complete', done);
+    },
+  };
 }
 
 /** The visit of a request that passed; throws when a route was registered outside of the gate. */
@@ -56,14 +86,7 @@ export function gated(request: FastifyRequest): HttpVisit {
   return request.visit;
 }
 
-/** The app of a request that passed. */
-export function gatedApp(request: FastifyRequest): App {
-  const { app } = gated(request);
-  if (app === undefined) throw new Error('this route is not behind the gate');
-  return app;
-}
-
-function visitOf(request: FastifyRequest, directory: Directory, now: number): HttpVisit {
+function visitOf(request: FastifyRequest, directory: Directory, now: number, scope: Scope, appOf: AppOf): HttpVisit {
   const { method = '', url = '', headers, rawHeaders } = request.raw;
   const mark = url.indexOf('?');
   const parameters = mark < 0 ? [] : parseQuery(url.slice(mark + 1));
@@ -79,22 +102,19 @@ function visitOf(request: FastifyRequest, directory: Directory, now: number): Ht
   return {
     door: 'http',
     serving: servingState(directory, false),
-    app: directory.appById(appIdOf(request.params)),
+    app: appOf(directory, request.params, credential),
     credential,
     token: credential.method === 'bearer' ? directory.tokenByHash(credential.sha256 ?? '') : undefined,
+    scope,
     method,
     path: mark < 0 ? url : url.slice(0, mark),
     parameters,
     duplicatedHeader: hasDuplicatedSecurityHeader(rawHeaders),
+    contentType: headers['content-type'],
     announcedBytes: announced === undefined ? undefined : Number(announced),
     body: NO_BODY,
     now,
   };
-}
-
-function appIdOf(params: unknown): string {
-  const appId = typeof params === 'object' && params !== null && 'appId' in params ? params.appId : undefined;
-  return typeof appId === 'string' ? appId : '';
 }
 
 const single = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);

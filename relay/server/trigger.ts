@@ -1,13 +1,16 @@
 import { z } from 'zod';
 import type { App } from '../directory/directory.ts';
-import { parseChannelName } from '../protocol/channel-name.ts';
 import { MAX_EVENT_NAME } from '../protocol/client-message.ts';
 import { SOCKET_ID_PATTERN } from '../protocol/socket-id.ts';
-import { parseInfo, type Info } from './info.ts';
+import { channelNamed } from './channel-parameter.ts';
+import { infoOf, infoText, type Info } from './info.ts';
 import { Refused } from './refuse.ts';
 
 const MAX_CHANNELS = 100;
 const MAX_BATCH = 10;
+/** Of NaCl's secretbox. */
+const NONCE_BYTES = 24;
+const MAC_BYTES = 16;
 
 const event = z.object({
   name: z
@@ -17,15 +20,18 @@ const event = z.object({
     .refine((name) => !/^pusher(_internal)?:/.test(name), 'must not start with pusher: or pusher_internal:'),
   data: z.string('must be a string (JSON inside it, if it is JSON)'),
   socket_id: z.string().regex(SOCKET_ID_PATTERN, 'must be a socket id such as 123.456').nullish(),
-  info: z.string().nullish(),
+  info: infoText.nullish(),
 });
 
-const single = event.extend({
-  channels: z.array(z.string()).min(1).max(MAX_CHANNELS).optional(),
-  channel: z.string().optional(),
-});
-const batch = z.object({ batch: z.array(z.unknown()).min(1) });
-const batched = event.extend({ channel: z.string() });
+/** Body of POST events. */
+export const triggerBody = event
+  .extend({ channels: z.array(z.string()).min(1).max(MAX_CHANNELS).optional(), channel: z.string().optional() })
+  .refine(({ channels, channel }) => channels !== undefined || channel !== undefined, {
+    path: ['channels'],
+    error: 'must name at least one channel',
+  });
+/** Body of POST batch_events. */
+export const batchBody = z.object({ batch: z.array(event.extend({ channel: z.string() })).min(1) });
 
 /** One event to publish, checked against the app's limits. */
 export type Trigger = {
@@ -36,34 +42,19 @@ export type Trigger = {
   readonly info: Info;
 };
 
-/** Body of POST events. Throws {@link Refused}. */
-export function parseTrigger(body: Buffer, app: App): Trigger {
-  const fields = parsed(single, parseJson(body), '');
-  const channels = fields.channels ?? (fields.channel === undefined ? undefined : [fields.channel]);
-  if (channels === undefined) throw new Refused('body_invalid', 'channels: must name at least one channel');
-  return checked({ ...fields, channels: [...new Set(channels)] }, app);
+/** Throws {@link Refused}. */
+export function triggerOf(body: z.infer<typeof triggerBody>, app: App): Trigger {
+  return checked(body, [...new Set(body.channels ?? [body.channel ?? ''])], app);
 }
 
-/** Body of POST batch_events. Throws {@link Refused}. */
-export function parseBatch(body: Buffer, app: App): Trigger[] {
-  const { batch: events } = parsed(batch, parseJson(body), '');
-  if (events.length > MAX_BATCH) throw new Refused('batch_too_large');
-  return events.map((item, index) => {
-    const fields = parsed(batched, item, `batch[${index}].`);
-    return checked({ ...fields, channels: [fields.channel] }, app);
-  });
+/** Throws {@link Refused}. */
+export function triggersOf({ batch }: z.infer<typeof batchBody>, app: App): Trigger[] {
+  if (batch.length > MAX_BATCH) throw new Refused('batch_too_large');
+  return batch.map((item) => checked(item, [item.channel], app));
 }
 
-type Fields = z.infer<typeof event> & { readonly channels: readonly string[] };
-
-function checked(fields: Fields, app: App): Trigger {
-  for (const name of fields.channels) {
-    const channel = parseChannelName(name);
-    if ('fault' in channel) {
-      const code = channel.fault === 'not_served' ? 'channel_not_served' : 'channel_invalid';
-      throw new Refused(code, `${channel.message} (${JSON.stringify(name.slice(0, 200))})`);
-    }
-  }
+function checked(fields: z.infer<typeof event>, channels: readonly string[], app: App): Trigger {
+  for (const name of channels) if (channelNamed(name).kind === 'encrypted') checkEncrypted(fields, channels, app);
   if (Buffer.byteLength(fields.data) > app.limits.eventBytes) {
     // "content of this event" is what SDK tests look for.
     throw new Refused(
@@ -74,24 +65,33 @@ function checked(fields: Fields, app: App): Trigger {
   return {
     name: fields.name,
     data: fields.data,
-    channels: fields.channels,
+    channels,
     exceptSocketId: fields.socket_id ?? undefined,
-    info: parseInfo(fields.info ?? undefined),
+    info: infoOf(fields.info),
   };
 }
 
-function parsed<T>(schema: z.ZodType<T>, value: unknown, prefix: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const where = issue === undefined || issue.path.length === 0 ? 'the body' : issue.path.join('.');
-  throw new Refused('body_invalid', `${prefix}${where}: ${issue?.message ?? 'not valid'}`);
+function checkEncrypted({ data }: { readonly data: string }, channels: readonly string[], app: App): void {
+  if (!app.channels.encrypted) throw new Refused('encryption_disabled');
+  // Its key is made from the channel's name: no other channel could read it, and a public one would show that it exists.
+  if (channels.length > 1) throw new Refused('encrypted_channel_alone');
+  if (!isSealed(data)) throw new Refused('encrypted_payload_invalid');
 }
 
-function parseJson(body: Buffer): unknown {
+const sealed = z.strictObject({ nonce: z.base64(), ciphertext: z.base64() });
+
+/** As far as one without the key can tell: the shape, and lengths that secretbox makes. */
+function isSealed(data: string): boolean {
+  const { data: parsed } = sealed.safeParse(jsonOf(data));
+  if (parsed === undefined) return false;
+  const bytes = (text: string): number => Buffer.from(text, 'base64').length;
+  return bytes(parsed.nonce) === NONCE_BYTES && bytes(parsed.ciphertext) >= MAC_BYTES;
+}
+
+function jsonOf(text: string): unknown {
   try {
-    return JSON.parse(body.toString());
+    return JSON.parse(text);
   } catch {
-    throw new Refused('body_invalid', 'The body is not valid JSON.');
+    return undefined;
   }
 }

@@ -1,48 +1,94 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { parseChannelName } from '../../protocol/channel-name.ts';
-import type { ChannelCounts } from '../channel-counts.ts';
-import { gated, gatedApp } from '../http-gate.ts';
-import { parseInfo } from '../info.ts';
+import { channelAttributes, type ChannelAttributes, type ChannelFacts } from '../channel-facts.ts';
+import { channelNamed } from '../channel-parameter.ts';
+import { endpoint, NOTHING, type Endpoint } from '../endpoint.ts';
+import { infoOf, infoText } from '../info.ts';
 import { Refused } from '../refuse.ts';
 
 const PRESENCE_PREFIX = 'presence-';
 const params = z.object({ channel: z.string() });
 
-/** GET channels and channels/{name}: what is occupied now, over all replicas. */
-export function channelRoutes(scope: FastifyInstance, { counts }: { readonly counts: ChannelCounts }): void {
-  const listChannels = async (request: FastifyRequest): Promise<object> => {
-    const { parameters } = gated(request);
-    const parameter = (name: string): string | undefined => parameters.find(([n]) => n === name)?.[1];
-    const info = parseInfo(parameter('info'));
-    const prefix = parameter('filter_by_prefix') ?? '';
-    if (info.userCount && !prefix.startsWith(PRESENCE_PREFIX)) {
-      throw new Refused(
-        'parameter_invalid',
-        'user_count may only be requested for presence channels: filter_by_prefix=presence-',
-      );
-    }
-    const channels: [name: string, attributes: object][] = [];
-    for (const [name, count] of await counts.all(gatedApp(request).appId)) {
-      if (name.startsWith(prefix)) channels.push([name, info.subscriptionCount ? { subscription_count: count } : {}]);
-    }
-    // Not by assignment: `__proto__` is a valid name.
-    return { channels: Object.fromEntries(channels) };
-  };
-
-  const showChannel = async (request: FastifyRequest): Promise<object> => {
-    const { channel: name } = params.parse(request.params);
-    const info = parseInfo(gated(request).parameters.find(([n]) => n === 'info')?.[1]);
-    const channel = parseChannelName(name);
-    if ('fault' in channel) {
-      throw new Refused(channel.fault === 'not_served' ? 'channel_not_served' : 'channel_invalid', channel.message);
-    }
-    if (info.userCount)
-      throw new Refused('parameter_invalid', 'user_count may only be requested for presence channels');
-    const count = await counts.ofChannel(gatedApp(request).appId, name);
-    return { occupied: count > 0, ...(info.subscriptionCount ? { subscription_count: count } : {}) };
-  };
-
-  scope.get('/channels', (request) => listChannels(request));
-  scope.get('/channels/:channel', (request) => showChannel(request));
+/** What is occupied now, and by whom, over all replicas. */
+export function channelEndpoints(facts: ChannelFacts): readonly Endpoint[] {
+  return [
+    endpoint({
+      method: 'GET',
+      path: '/channels',
+      surface: 'pusher',
+      scope: 'channels:read',
+      id: 'listChannels',
+      summary: 'List the occupied channels',
+      params: NOTHING,
+      query: z.object({ filter_by_prefix: z.string().default(''), info: infoText.optional() }),
+      body: NOTHING,
+      answer: z.object({ channels: z.record(z.string(), channelAttributes.omit({ cache: true })) }),
+      refusals: [],
+      handle: async ({ app: { appId }, query: { filter_by_prefix: prefix, info: asked } }) => {
+        const info = infoOf(asked);
+        if (info.userCount && !prefix.startsWith(PRESENCE_PREFIX)) {
+          throw new Refused(
+            'parameter_invalid',
+            'user_count may only be requested for presence channels: filter_by_prefix=presence-',
+          );
+        }
+        const occupied = [...(await facts.all(appId))].filter(([name]) => name.startsWith(prefix));
+        const users = info.userCount
+          ? await facts.userCounts(
+              appId,
+              occupied.map(([name]) => name),
+            )
+          : new Map<string, number>();
+        const told = occupied.map(([name, count]): [string, ChannelAttributes] => [
+          name,
+          {
+            ...(info.subscriptionCount ? { subscription_count: count } : {}),
+            ...(info.userCount ? { user_count: users.get(name) ?? 0 } : {}),
+          },
+        ]);
+        // Not by assignment: `__proto__` is a valid name.
+        return { channels: Object.fromEntries(told) };
+      },
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/channels/:channel',
+      surface: 'pusher',
+      scope: 'channels:read',
+      id: 'showChannel',
+      summary: 'Show one channel',
+      params,
+      query: z.object({ info: infoText.optional() }),
+      body: NOTHING,
+      answer: channelAttributes.extend({ occupied: z.boolean() }),
+      refusals: ['channel_invalid'],
+      handle: async ({ app: { appId }, params: { channel: name }, query }) => {
+        const info = infoOf(query.info);
+        if (channelNamed(name).kind !== 'presence' && info.userCount) {
+          throw new Refused('parameter_invalid', 'user_count may only be requested for presence channels');
+        }
+        const { subscription_count: count = 0, ...others } = await facts.of(appId, name, {
+          ...info,
+          subscriptionCount: true,
+        });
+        return { occupied: count > 0, ...others, ...(info.subscriptionCount ? { subscription_count: count } : {}) };
+      },
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/channels/:channel/users',
+      surface: 'pusher',
+      scope: 'presence:read',
+      id: 'listUsers',
+      summary: 'List the users in a presence channel',
+      params,
+      query: NOTHING,
+      body: NOTHING,
+      answer: z.object({ users: z.array(z.object({ id: z.string() })) }),
+      refusals: ['channel_invalid', 'channel_not_presence'],
+      handle: async ({ app: { appId }, params: { channel: name } }) => {
+        if (channelNamed(name).kind !== 'presence') throw new Refused('channel_not_presence');
+        return { users: (await facts.userIds(appId, name)).map((id) => ({ id })) };
+      },
+    }),
+  ];
 }

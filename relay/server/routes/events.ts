@@ -1,51 +1,80 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
 import type { Bus, Reach } from '../../bus/bus.ts';
-import type { ChannelCounts } from '../channel-counts.ts';
+import { channelAttributes, type ChannelAttributes, type ChannelFacts } from '../channel-facts.ts';
+import { endpoint, NOTHING, type Endpoint } from '../endpoint.ts';
 import type { FanOut } from '../fan-out.ts';
-import { gated, gatedApp } from '../http-gate.ts';
-import { parseBatch, parseTrigger, type Trigger } from '../trigger.ts';
+import { wantsAny } from '../info.ts';
+import { batchBody, triggerBody, triggerOf, triggersOf, type Trigger } from '../trigger.ts';
 
-export type EventRoutesParts = { readonly fanOut: FanOut; readonly bus: Bus; readonly counts: ChannelCounts };
+export type EventEndpointsParts = { readonly fanOut: FanOut; readonly bus: Bus; readonly facts: ChannelFacts };
 
-/** Without `info` the reply is exactly this: SDKs compare. */
+/** Without `info` the answer is exactly this: SDKs compare. */
 const NOTHING_TO_SAY = '{}';
+const REFUSALS = [
+  'channel_invalid',
+  'event_too_large',
+  'encryption_disabled',
+  'encrypted_channel_alone',
+  'encrypted_payload_invalid',
+] as const;
 
 /**
- * POST events and batch_events. While Redis is away an event still reaches the subscribers of this replica, and the reply is 200 with
+ * POST events and batch_events. While Redis is away an event still reaches the subscribers of this replica, and the answer is 200 with
  * `X-Relay-Delivery: local`: an error would make publishers send again, and those subscribers get it twice.
  */
-export function eventRoutes(scope: FastifyInstance, { fanOut, bus, counts }: EventRoutesParts): void {
-  const publish = async (appId: string, trigger: Trigger): Promise<Reach> => fanOut.publish(bus, appId, trigger);
+export function eventEndpoints({ fanOut, bus, facts }: EventEndpointsParts): readonly Endpoint[] {
+  const publish = (appId: string, trigger: Trigger): Promise<Reach> => fanOut.publish(bus, appId, trigger);
+  const attributes = (appId: string, channel: string, { info }: Trigger): Promise<ChannelAttributes> =>
+    facts.of(appId, channel, info);
 
-  scope.post('/events', async (request, reply) => {
-    const app = gatedApp(request);
-    const trigger = parseTrigger(gated(request).body, app);
-    sayReach(reply, [await publish(app.appId, trigger)]);
-    if (!wantsInfo(trigger)) return reply.type('application/json').send(NOTHING_TO_SAY);
-    const channels: [name: string, attributes: object][] = [];
-    for (const channel of trigger.channels) channels.push([channel, await info(app.appId, channel, trigger)]);
-    // Not by assignment: `__proto__` is a valid name.
-    return reply.send({ channels: Object.fromEntries(channels) });
-  });
-
-  scope.post('/batch_events', async (request, reply) => {
-    const app = gatedApp(request);
-    const triggers = parseBatch(gated(request).body, app);
-    // Handed over one after the other without waiting in between, so that the order holds and the bus sees one batch.
-    sayReach(reply, await Promise.all(triggers.map((trigger) => publish(app.appId, trigger))));
-    if (!triggers.some(wantsInfo)) return reply.type('application/json').send(NOTHING_TO_SAY);
-    const batch = await Promise.all(triggers.map((trigger) => info(app.appId, trigger.channels[0] ?? '', trigger)));
-    return reply.send({ batch });
-  });
-
-  /** `user_count` is dropped silently: none of the channels served today is a presence channel. */
-  async function info(appId: string, channel: string, trigger: Trigger): Promise<object> {
-    return trigger.info.subscriptionCount ? { subscription_count: await counts.ofChannel(appId, channel) } : {};
-  }
+  return [
+    endpoint({
+      method: 'POST',
+      path: '/events',
+      surface: 'pusher',
+      scope: 'events:publish',
+      id: 'publish',
+      summary: 'Publish an event to one or more channels',
+      params: NOTHING,
+      query: NOTHING,
+      body: triggerBody,
+      answer: z.object({ channels: z.record(z.string(), channelAttributes).optional() }),
+      refusals: REFUSALS,
+      handle: async ({ app, body, reply }) => {
+        const trigger = triggerOf(body, app);
+        sayReach(reply, await publish(app.appId, trigger));
+        if (!wantsAny(trigger.info)) return NOTHING_TO_SAY;
+        const told = trigger.channels.map(async (name) => [name, await attributes(app.appId, name, trigger)] as const);
+        // Not by assignment: `__proto__` is a valid name.
+        return { channels: Object.fromEntries(await Promise.all(told)) };
+      },
+    }),
+    endpoint({
+      method: 'POST',
+      path: '/batch_events',
+      surface: 'pusher',
+      scope: 'events:batch',
+      id: 'publishBatch',
+      summary: 'Publish up to ten events at once',
+      params: NOTHING,
+      query: NOTHING,
+      body: batchBody,
+      answer: z.object({ batch: z.array(channelAttributes).optional() }),
+      refusals: [...REFUSALS, 'batch_too_large'],
+      handle: async ({ app, body, reply }) => {
+        const triggers = triggersOf(body, app);
+        // Handed over one after the other without waiting in between, so that the order holds and the bus sees one batch.
+        const reached = await Promise.all(triggers.map((trigger) => publish(app.appId, trigger)));
+        sayReach(reply, reached.includes('local') ? 'local' : 'everywhere');
+        if (!triggers.some(({ info }) => wantsAny(info))) return NOTHING_TO_SAY;
+        const told = triggers.map((trigger) => attributes(app.appId, trigger.channels[0] ?? '', trigger));
+        return { batch: await Promise.all(told) };
+      },
+    }),
+  ];
 }
 
-const wantsInfo = (trigger: Trigger): boolean => trigger.info.subscriptionCount || trigger.info.userCount;
-
-function sayReach(reply: FastifyReply, reached: readonly Reach[]): void {
-  if (reached.includes('local')) void reply.header('x-relay-delivery', 'local');
+function sayReach(reply: FastifyReply, reach: Reach): void {
+  if (reach === 'local') void reply.header('x-relay-delivery', 'local');
 }
