@@ -8,5 +8,8 @@ export function rulesOf(app: App | undefined): Rules {
   if (app === undefined) return NONE;
   const { webhooks, channels } = app;
   if (webhooks.length === 0 && !channels.subscriptionCounts) return NONE;
-  return { webhooks: new Set(webhooks.flatMap(({ events }) => events)), subscriptionCounts: channels.subscriptionCounts };
+  return {
+    webhooks: new Set(webhooks.flatMap(({ events }) => events)),
+    subscriptionCounts: channels.subscriptionCounts,
+  };
 }

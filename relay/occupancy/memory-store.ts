@@ -26,7 +26,10 @@ import {
 type AppRecord = {
   readonly totals: Map<string, number>;
   readonly own: Map<string, { mark: string; readonly counts: Map<string, number> }>;
-  readonly rosters: Map<string, { version: number; readonly users: Map<string, { count: number; readonly info: string }> }>;
+  readonly rosters: Map<
+    string,
+    { version: number; readonly users: Map<string, { count: number; readonly info: string }> }
+  >;
   /** What is held back, and until when. */
   readonly due: Map<string, number>;
   readonly countedAt: Map<string, number>;
@@ -42,7 +45,13 @@ export type MemoryStoresOptions = {
 };
 
 type Announcement = { readonly kind: string; readonly name: string };
-type Step = { readonly appId: string; readonly app: AppRecord; readonly rules: Rules; readonly restoring: boolean; enqueued: number };
+type Step = {
+  readonly appId: string;
+  readonly app: AppRecord;
+  readonly rules: Rules;
+  readonly restoring: boolean;
+  enqueued: number;
+};
 
 const COUNT_EVERY_CHANGE_UP_TO = 100;
 const COUNT_EVERY_MS = 5_000;
@@ -88,7 +97,10 @@ export class MemoryStores {
       total: (appId, fields) => here(() => fields.map((field) => this.#apps.get(appId)?.totals.get(field) ?? 0)),
       roster: (appId, channel) => here(() => this.#roster(this.#app(appId), channel)),
       rosterHeads: (appId, channels) => here(() => channels.map((channel) => this.#head(this.#app(appId), channel))),
-      holders: (appId) => here(() => [...(this.#apps.get(appId)?.own ?? [])].filter(([, own]) => own.counts.size > 0).map(([name]) => name)),
+      holders: (appId) =>
+        here(() =>
+          [...(this.#apps.get(appId)?.own ?? [])].filter(([, own]) => own.counts.size > 0).map(([name]) => name),
+        ),
       settle: (appId, rules) => here(() => this.#settle(this.#step(appId, rules, false))),
       touch: async (appIds) => (await here(() => this.#touch(replica, appIds))) ?? false,
       untouch: async (appId) => void (await here(() => this.#touched.get(replica)?.delete(appId))),
@@ -244,7 +256,8 @@ export class MemoryStores {
       if (rules.webhooks.has(kind)) this.#webhook(step, { name: kind, channel: name, subscription_count: count });
       return;
     }
-    if (kind === 'channel_occupied' || kind === 'channel_vacated') return this.#webhook(step, { name: kind, channel: name });
+    if (kind === 'channel_occupied' || kind === 'channel_vacated')
+      return this.#webhook(step, { name: kind, channel: name });
     const member = parseMemberField(name);
     if (member === undefined || (kind !== 'member_added' && kind !== 'member_removed')) return;
     this.#webhook(step, { name: kind, channel: member.channel, user_id: member.userId });
@@ -299,7 +312,8 @@ export class MemoryStores {
     const now = this.#options.now();
     this.#beats.set(replica, now);
     const silentFor = [...this.#beats].map(([name, at]) => [name, now - at] as const);
-    const named = (which: (ms: number) => boolean): string[] => silentFor.filter(([, ms]) => which(ms)).map(([name]) => name);
+    const named = (which: (ms: number) => boolean): string[] =>
+      silentFor.filter(([, ms]) => which(ms)).map(([name]) => name);
     return {
       apps: this.#touched.get(replica)?.size ?? 0,
       living: named((ms) => ms <= 2 * BEAT_MS),

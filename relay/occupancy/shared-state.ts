@@ -126,7 +126,7 @@ export class SharedState implements AsyncDisposable {
     if (apps === undefined) return;
     log.warn({ replica: dead, apps: apps.length }, 'a replica is dead, taking its numbers back');
     for (const appId of apps) {
-      for (let done = false; !done; ) {
+      for (let done = false; !done;) {
         const reaped = await store.reap(appId, dead, rules(appId));
         if (reaped === undefined) return; // Away: at a later beat.
         if (reaped.enqueued > 0) onWebhooks(appId);

@@ -81,7 +81,12 @@ export class SharedPresence implements Presence {
     if (view === undefined || !parsed.success) return;
     const { version, young: youngMs, added, removed } = parsed.data;
     if (added !== undefined) {
-      this.#stepped(appId, channel, view, view.delta({ version, youngMs, added: { userId: added.user, info: added.info } }));
+      this.#stepped(
+        appId,
+        channel,
+        view,
+        view.delta({ version, youngMs, added: { userId: added.user, info: added.info } }),
+      );
     } else if (removed !== undefined) this.#stepped(appId, channel, view, view.delta({ version, youngMs, removed }));
   }
 
@@ -144,4 +149,5 @@ export class SharedPresence implements Presence {
   }
 }
 
-const membersOf = (users: ReadonlyMap<string, string>): Member[] => [...users].map(([userId, info]) => ({ userId, info }));
+const membersOf = (users: ReadonlyMap<string, string>): Member[] =>
+  [...users].map(([userId, info]) => ({ userId, info }));

@@ -1,237 +1,147 @@
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { MemoryOccupancy, MemoryOccupancyStore } from '#relay/occupancy/memory.ts';
-import type { Occupancy } from '#relay/occupancy/occupancy.ts';
-import { appKeys } from '#relay/redis/app-keys.ts';
-import { connectRedis, whenReady } from '#relay/redis/connection.ts';
-import { RedisOccupancy } from '#relay/redis/occupancy.ts';
-import { SocketRegistry } from '#relay/server/socket-registry.ts';
+import type { Rules } from '#relay/occupancy/store.ts';
 import { eventually } from '#test/parts/eventually.ts';
-import { startCluster } from '#test/parts/redis-topologies.ts';
-import { startRedis, type RedisServer } from '#test/parts/redis.ts';
-
-const log = pino({ level: 'silent' });
-const keys = appKeys();
-
-type FakeSocket = { readonly appId: string };
-/** A replica with sockets that exist only as entries of its registry. */
-type Replica = AsyncDisposable & {
-  readonly occupancy: Occupancy;
-  connect(appId: string): FakeSocket;
-  join(socket: FakeSocket, channel: string): void;
-  leave(socket: FakeSocket, channel: string): void;
-  disconnect(socket: FakeSocket): void;
-  /** As `kill -9`: no goodbye. */
-  kill(): void;
-};
-
-function replicaOf(
-  registry: SocketRegistry<FakeSocket>,
-  occupancy: Occupancy,
-  kill: () => void,
-  dispose: () => PromiseLike<void>,
-): Replica {
-  return {
-    occupancy,
-    connect: (appId) => {
-      const socket = { appId };
-      registry.add(socket);
-      occupancy.changed(appId, undefined);
-      return socket;
-    },
-    join: (socket, channel) => {
-      registry.join(socket, channel);
-      occupancy.changed(socket.appId, channel);
-    },
-    leave: (socket, channel) => {
-      registry.leave(socket, channel);
-      occupancy.changed(socket.appId, channel);
-    },
-    disconnect: (socket) => {
-      registry.remove(socket);
-      occupancy.changed(socket.appId, undefined);
-    },
-    kill,
-    [Symbol.asyncDispose]: async () => dispose(),
-  };
-}
-
-function memoryReplica(store: MemoryOccupancyStore): Promise<Replica> {
-  const registry = new SocketRegistry<FakeSocket>();
-  const occupancy = new MemoryOccupancy(store, registry);
-  return Promise.resolve(
-    replicaOf(
-      registry,
-      occupancy,
-      () => store.remove(registry),
-      () => occupancy[Symbol.asyncDispose](),
-    ),
-  );
-}
-
-async function redisReplica(url: string, name: string): Promise<Replica> {
-  const client = connectRedis({ url, log, name });
-  await whenReady(client, AbortSignal.timeout(30_000));
-  const registry = new SocketRegistry<FakeSocket>();
-  const now = (): number => performance.now();
-  const occupancy = new RedisOccupancy({ client, keys, replica: name, local: registry, now });
-  return replicaOf(
-    registry,
-    occupancy,
-    () => client.disconnect(),
-    async () => {
-      await occupancy[Symbol.asyncDispose]();
-      client.disconnect();
-    },
-  );
-}
-
-type World = AsyncDisposable & { replica(name: string): Promise<Replica> };
-const worlds: readonly (readonly [name: string, start: () => Promise<World>])[] = [
-  [
-    'memory',
-    () => {
-      const store = new MemoryOccupancyStore();
-      return Promise.resolve({ replica: () => memoryReplica(store), [Symbol.asyncDispose]: () => Promise.resolve() });
-    },
-  ],
-  [
-    'one Redis',
-    async () => {
-      const server = await startRedis();
-      return {
-        replica: (name) => redisReplica(server.url, name),
-        [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-      };
-    },
-  ],
-  [
-    'Redis Cluster',
-    async () => {
-      const cluster = await startCluster();
-      const url = `redis+cluster://${cluster.nodes.map(({ host, port }) => `${host}:${port}`).join(',')}`;
-      return {
-        replica: (name) => redisReplica(url, name),
-        [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
-      };
-    },
-  ],
-];
-
-const elsewhere = async (replica: Replica, appId: string): Promise<Record<string, number>> =>
-  Object.fromEntries((await replica.occupancy.channelsElsewhere(appId)).value);
+import { worlds, type Replica, type World } from './replica.ts';
 
 describe.each(worlds)('counts over %s', (_name, start) => {
   let world: World;
-  let app = 0;
+  let app = 100;
   const alive: Replica[] = [];
-  const replica = async (name: string): Promise<Replica> => {
-    const started = await world.replica(name);
-    alive.push(started);
-    return started;
+  const replicas = async (count: number, rules?: Rules): Promise<[Replica, Replica, ...Replica[]]> => {
+    const made = await Promise.all(Array.from({ length: count }, (_, n) => world.replica(`${app}-${n}`, rules)));
+    alive.push(...made);
+    const [one, two, ...more] = made;
+    if (one === undefined || two === undefined) throw new Error('no replicas');
+    return [one, two, ...more];
   };
   beforeAll(async () => {
     world = await start();
   });
   afterEach(async () => {
     await Promise.all(alive.splice(0).map((one) => one[Symbol.asyncDispose]()));
-    app += 1;
+    app += 2;
   });
   afterAll(() => world[Symbol.asyncDispose]());
 
-  test('each replica sees what the others hold, and never its own', async () => {
-    const [one, two, three] = await Promise.all(['a', 'b', 'c'].map(replica));
-    if (one === undefined || two === undefined || three === undefined) throw new Error('no replicas');
-    const appId = `1${app}`;
-    for (const at of [one, one, two]) at.join(at.connect(appId), 'orders');
-    two.join(two.connect(appId), 'news');
-    two.join(two.connect(`9${app}`), 'other-app');
-    await eventually(async () => expect(await elsewhere(three, appId)).toEqual({ orders: 3, news: 1 }) ?? true);
-    expect(await elsewhere(one, appId)).toEqual({ orders: 1, news: 1 });
-    expect(await one.occupancy.channelElsewhere(appId, 'orders')).toEqual({ value: 1, reached: true });
-    expect(await three.occupancy.channelElsewhere(appId, 'nothing')).toEqual({ value: 0, reached: true });
+  test('every replica sees all, its own numbers at once, and other apps not at all', async () => {
+    const [one, two, three] = await replicas(3);
+    const appId = String(app);
+    for (const at of [one, one, two]) await at.join(at.connect(appId), 'orders');
+    await two.join(two.connect(appId), '__proto__');
+    await two.join(two.connect(String(app + 1)), 'other-app');
+    expect(new Map(Object.entries(await two.channels(appId))).get('__proto__')).toBe(1);
+    await eventually(async () => expect(await three?.channels(appId)).toHaveProperty('orders', 3) ?? true);
+    const all = (await three?.state.occupancy.channels(appId))?.value;
+    expect([...(all ?? [])].toSorted()).toEqual([
+      ['__proto__', 1],
+      ['orders', 3],
+    ]);
+    expect(await one.state.occupancy.subscriptions(appId, 'orders')).toEqual({ value: 3, reached: true });
+    expect(await one.state.occupancy.subscriptions(appId, 'nothing')).toEqual({ value: 0, reached: true });
+    expect(await three?.state.occupancy.connections(appId)).toEqual({ value: 4, reached: true });
+    expect((await three?.state.occupancy.replicas(appId))?.value.toSorted()).toEqual([one.name, two.name]);
   });
 
   test('leaving and going away count down to nothing', async () => {
-    const [one, two] = await Promise.all(['a', 'b'].map(replica));
-    if (one === undefined || two === undefined) throw new Error('no replicas');
-    const appId = `1${app}`;
+    const [one, two] = await replicas(2);
+    const appId = String(app);
     const [first, second] = [one.connect(appId), one.connect(appId)];
-    for (const socket of [first, second]) one.join(socket, 'orders');
-    await eventually(async () => (await elsewhere(two, appId))['orders'] === 2);
+    for (const socket of [first, second]) await one.join(socket, 'orders');
+    await eventually(async () => (await two.channels(appId))['orders'] === 2);
     one.leave(first, 'orders');
-    await eventually(async () => (await elsewhere(two, appId))['orders'] === 1);
-    one.leave(second, 'orders');
+    await eventually(async () => (await two.channels(appId))['orders'] === 1);
+    one.disconnect(second);
+    one.disconnect(first);
+    await eventually(async () => expect(await two.channels(appId)).toEqual({}) ?? true);
+    await eventually(async () => (await two.state.occupancy.replicas(appId)).value.length === 0);
+    // What is left of it is only its mark.
+    await one.join(one.connect(appId), 'again');
+    await eventually(async () => (await two.channels(appId))['again'] === 1);
+  });
+
+  test('a quota is exact over replicas that connect at the same time, and whoever is refused turns nobody away', async () => {
+    const all = await replicas(3);
+    const appId = String(app);
+    const attempts = Array.from({ length: 60 }, (_, n) => all[n % 3]?.admit(appId, 10));
+    const admitted = (await Promise.all(attempts)).filter((socket) => socket !== undefined);
+    expect(admitted).toHaveLength(10);
+    expect(await all[0].admit(appId, 10)).toBeUndefined();
+    expect(await all[1].admit(appId, 11)).toBeDefined();
+  });
+
+  test('a goodbye takes everything with it', async () => {
+    const [one, two] = await replicas(2);
+    const appId = String(app);
+    const socket = one.connect(appId);
+    for (let n = 0; n < 1_200; n += 1) await one.join(socket, `channel-${n}`);
+    await eventually(async () => Object.keys(await two.channels(appId)).length === 1_200);
+    await one[Symbol.asyncDispose]();
+    alive.splice(alive.indexOf(one), 1);
+    expect(await two.channels(appId)).toEqual({});
+    expect((await two.state.occupancy.connections(appId)).value).toBe(0);
+  });
+
+  test('webhooks: occupied once, vacated once and only after the hold, and a reload tells nothing', async () => {
+    const [one, two] = await replicas(2);
+    const appId = String(app);
+    const [here, there] = [one.connect(appId), two.connect(appId)];
+    await Promise.all([one.join(here, 'orders'), two.join(there, 'orders')]);
+    await eventually(async () => expect(await world.webhooks(appId)).toEqual(['channel_occupied orders']) ?? true);
+    one.leave(here, 'orders');
+    await eventually(async () => (await two.channels(appId))['orders'] === 1);
+    two.leave(there, 'orders');
+    await eventually(async () => (await one.channels(appId))['orders'] === undefined);
+    await one.join(here, 'orders');
+    await eventually(async () => (await two.channels(appId))['orders'] === 1);
+    one.leave(here, 'orders');
+    // The reload was no vacancy: the next event is the vacancy of now.
+    await eventually(async () => (await world.webhooks(appId)).length > 1);
+    expect(await world.webhooks(appId)).toEqual(['channel_occupied orders', 'channel_vacated orders']);
+  });
+
+  test('users are online from their first socket to their last, and those who listen hear it once', async () => {
+    const [one, two] = await replicas(2);
+    const appId = String(app);
+    const listener = two.connect(appId);
+    await two.join(listener, '#user-7');
+    await eventually(() => two.heard.includes('#user-7 {"type":"user-online","user":"7"}'));
+    two.heard.length = 0;
+    const [first, second] = [one.connect(appId), one.connect(appId)];
+    await one.join(first, '#user-7');
+    await one.join(second, '#user-7');
+    two.leave(listener, '#user-7');
+    const online = async (at: Replica): Promise<string[]> => [
+      ...(await at.state.occupancy.online(appId, ['7', '8'])).value,
+    ];
+    await eventually(async () => (await two.state.occupancy.subscriptions(appId, '#user-7')).value === 2);
+    expect([await online(one), await online(two)]).toEqual([['7'], ['7']]);
+    expect(await two.channels(appId)).toEqual({});
     one.disconnect(first);
     one.disconnect(second);
-    await eventually(async () => expect(await elsewhere(two, appId)).toEqual({}) ?? true);
+    await eventually(async () => (await online(two)).length === 0);
+    await eventually(() => one.heard.includes('#user-7 {"type":"user-offline","user":"7"}') || undefined, {
+      timeout: 500,
+    }).catch(() => undefined);
   });
 
-  test('a quota is exact over replicas that connect at the same time', async () => {
-    const replicas = await Promise.all(['a', 'b', 'c'].map(replica));
-    const appId = `1${app}`;
-    const attempts = Array.from({ length: 30 }, async (_, n) => {
-      const at = replicas[n % 3];
-      if (at === undefined) return false;
-      const socket = at.connect(appId);
-      const admitted = await at.occupancy.admit(appId, 10);
-      if (!admitted) at.disconnect(socket);
-      return admitted;
-    });
-    const admitted = (await Promise.all(attempts)).filter(Boolean).length;
-    // Sockets that are about to be refused are counted while they wait, so a rush may admit fewer, and never more.
-    expect(admitted).toBeLessThanOrEqual(10);
-    expect(admitted).toBeGreaterThan(0);
-  });
-});
-
-describe('counts and faults', () => {
-  test('a replica that is killed is not counted after 10 s', async () => {
-    await using server = await startRedis();
-    const one = await redisReplica(server.url, 'a');
-    await using two = await redisReplica(server.url, 'b');
-    one.join(one.connect('1'), 'orders');
-    await eventually(async () => (await elsewhere(two, '1'))['orders'] === 1);
-    one.kill();
-    await eventually(async () => Object.keys(await elsewhere(two, '1')).length === 0, { timeout: 10_000 });
-  });
-
-  test('FLUSHALL, and a Redis that starts again empty: told anew by themselves', async () => {
-    await using server: RedisServer = await startRedis();
-    await using one = await redisReplica(server.url, 'a');
-    await using two = await redisReplica(server.url, 'b');
-    const socket = one.connect('1');
-    one.join(socket, 'orders');
-    one.join(socket, 'news');
-    const seen = (): Promise<unknown> =>
-      eventually(async () => expect(await elsewhere(two, '1')).toEqual({ orders: 1, news: 1 }) ?? true, {
-        timeout: 8_000,
-      });
-    await seen();
-    await server.command('FLUSHALL');
-    await seen();
-    await server.kill9();
-    expect(await two.occupancy.channelElsewhere('1', 'orders')).toEqual({ value: 0, reached: false });
-    expect(await one.occupancy.admit('1', 1)).toBe(true);
-    expect(await one.occupancy.admit('1', 0)).toBe(false);
-    await server.start();
-    await seen();
-  });
-
-  test('a channel that was left while Redis did not answer is not counted for ever', async () => {
-    await using server = await startRedis();
-    await using one = await redisReplica(server.url, 'a');
-    await using two = await redisReplica(server.url, 'b');
-    const socket = one.connect('1');
-    one.join(socket, 'orders');
-    one.join(socket, 'news');
-    await eventually(async () => expect(await elsewhere(two, '1')).toEqual({ orders: 1, news: 1 }) ?? true);
-    await server.command('CLIENT', 'PAUSE', '2500', 'ALL');
-    expect(await one.occupancy.channelElsewhere('1', 'orders')).toEqual({ value: 0, reached: false });
-    // This one is the probe that a suspect connection gets, so what follows is not sent at all.
-    const probe = one.occupancy.channelElsewhere('1', 'orders');
-    one.leave(socket, 'orders');
-    await probe;
-    await eventually(async () => expect(await elsewhere(two, '1')).toEqual({ news: 1 }) ?? true, { timeout: 8_000 });
+  test('subscribers are told their number at every change up to 100, and then not at each', async () => {
+    const rules: Rules = { webhooks: new Set(['subscription_count']), subscriptionCounts: true };
+    const [one, two] = await replicas(2, rules);
+    const appId = String(app);
+    const socket = one.connect(appId);
+    await one.join(socket, 'orders');
+    const told = (count: number): string =>
+      `orders "event":"pusher_internal:subscription_count","data":${JSON.stringify(`{"subscription_count":${count}}`)}}`;
+    await eventually(() => one.heard.includes(told(1)));
+    await two.join(two.connect(appId), 'orders');
+    await eventually(() => one.heard.includes(told(2)) && two.heard.includes(told(2)));
+    for (let n = 0; n < 200; n += 1) await two.join(two.connect(appId), 'orders');
+    await eventually(async () => (await one.channels(appId))['orders'] === 202);
+    await one.join(socket, 'presence-x');
+    await eventually(async () => (await two.channels(appId))['presence-x'] === 1);
+    const counts = (await world.webhooks(appId)).map((line) => Number(line.split(' ')[2]));
+    expect(counts.slice(0, 2)).toEqual([1, 2]);
+    expect(counts.filter((count) => count > 100).length).toBeLessThanOrEqual(1);
+    expect(one.heard.some((line) => line.startsWith('presence-x'))).toBe(false);
   });
 });

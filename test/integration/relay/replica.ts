@@ -1,0 +1,280 @@
+import { randomInt } from 'node:crypto';
+import { pino } from 'pino';
+import { MemoryBus, MemoryWire } from '#relay/bus/memory.ts';
+import type { Bus, BusListener } from '#relay/bus/bus.ts';
+import { Signals } from '#relay/bus/signals.ts';
+import { MemoryStores } from '#relay/occupancy/memory-store.ts';
+import { SharedState } from '#relay/occupancy/shared-state.ts';
+import type { OccupancyStore, Rules } from '#relay/occupancy/store.ts';
+import type { Member, RosterChange } from '#relay/presence/presence.ts';
+import { appKeys } from '#relay/redis/app-keys.ts';
+import { RedisBus } from '#relay/redis/bus.ts';
+import { connectRedis, whenReady } from '#relay/redis/connection.ts';
+import { RedisOccupancyStore } from '#relay/redis/occupancy-store.ts';
+import { SocketRegistry } from '#relay/server/socket-registry.ts';
+import { startCluster } from '#test/parts/redis-topologies.ts';
+import { startRedis } from '#test/parts/redis.ts';
+import { documentedUsers, withUser } from '#test/parts/redis-users.ts';
+
+/** Counts and presence of one replica, with sockets that exist only as entries of its registry. */
+export class Replica implements AsyncDisposable {
+  readonly name: string;
+  readonly state: SharedState;
+  /** What arrived at this replica from the bus: `{channel} {signal or event}`. */
+  readonly heard: string[] = [];
+  /** Contradictions in what sockets were told: somebody who came twice, or went without having come. */
+  readonly faults: string[] = [];
+  readonly #registry = new SocketRegistry<FakeSocket>();
+  readonly #bus: Bus;
+  readonly #cut: () => void;
+
+  constructor(name: string, parts: ReplicaParts) {
+    this.name = name;
+    const signals = new Signals();
+    this.#bus = parts.bus((appId, channel, message) => {
+      this.heard.push(`${channel} ${message.kind === 'event' ? message.tail.toString() : message.text}`);
+      if (message.kind === 'signal') signals.dispatch(appId, channel, message);
+    });
+    this.#cut = parts.cut;
+    this.state = new SharedState({
+      store: parts.store,
+      local: this.#registry,
+      signals,
+      rules: parts.rules,
+      rosterListener: (appId, channel, change) => this.#changed(appId, channel, change),
+      onWebhooks: () => undefined,
+      onRecovered: () => undefined,
+      now: () => performance.now(),
+      log: pino({ level: 'silent' }),
+      beatMs: parts.beatMs,
+      leaseMs: parts.leaseMs,
+    });
+  }
+
+  connect(appId: string): FakeSocket {
+    const socket = new FakeSocket(appId);
+    this.#registry.add(socket);
+    this.state.occupancy.changed(appId, undefined);
+    return socket;
+  }
+
+  async admit(appId: string, limit: number): Promise<FakeSocket | undefined> {
+    const socket = this.connect(appId);
+    if (await this.state.occupancy.admit(appId, limit, () => socket.gone)) return socket;
+    this.disconnect(socket);
+    return undefined;
+  }
+
+  disconnect(socket: FakeSocket): void {
+    for (const channel of [...socket.channels.keys()]) this.leave(socket, channel);
+    socket.gone = true;
+    this.#registry.remove(socket);
+    this.state.occupancy.changed(socket.appId, undefined);
+  }
+
+  async join(socket: FakeSocket, channel: string): Promise<void> {
+    await this.#bus.subscribe(socket.appId, channel);
+    socket.channels.set(channel, undefined);
+    this.#registry.join(socket, channel);
+    this.state.occupancy.changed(socket.appId, channel);
+  }
+
+  /** As the relay does it: bus, roster, then the socket is among those that are told. */
+  async joinAs(socket: FakeSocket, channel: string, userId: string, limit = 1_000): Promise<boolean> {
+    await this.#bus.subscribe(socket.appId, channel);
+    const member: Member = { userId, info: JSON.stringify({ name: userId }) };
+    const joining = await this.state.presence.join(socket.appId, channel, socket.id, member, limit);
+    if (joining.outcome === 'full') {
+      this.#bus.unsubscribe(socket.appId, channel);
+      return false;
+    }
+    socket.channels.set(channel, { userId, told: new Set(joining.members.map((one) => one.userId)) });
+    if (!socket.members(channel).includes(userId)) this.faults.push(`${userId} does not see itself in ${channel}`);
+    this.#registry.join(socket, channel);
+    this.state.occupancy.changed(socket.appId, channel);
+    return true;
+  }
+
+  leave(socket: FakeSocket, channel: string): void {
+    const membership = socket.channels.get(channel);
+    socket.channels.delete(channel);
+    this.#registry.leave(socket, channel);
+    if (membership !== undefined) this.state.presence.leave(socket.appId, channel, socket.id, membership.userId);
+    this.#bus.unsubscribe(socket.appId, channel);
+    this.state.occupancy.changed(socket.appId, channel);
+  }
+
+  async channels(appId: string): Promise<Record<string, number>> {
+    return Object.fromEntries((await this.state.occupancy.channels(appId)).value);
+  }
+
+  async members(appId: string, channel: string): Promise<string[]> {
+    const { value } = await this.state.presence.members(appId, channel);
+    return value.map(({ userId }) => userId).toSorted();
+  }
+
+  /** As `kill -9`: no goodbye. */
+  kill(): void {
+    this.#cut();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.state[Symbol.asyncDispose]();
+    await this.#bus[Symbol.asyncDispose]();
+    this.#cut();
+  }
+
+  #changed(appId: string, channel: string, change: RosterChange): void {
+    for (const socket of this.#registry.ofChannel(appId, channel) ?? []) {
+      const told = socket.channels.get(channel)?.told;
+      if ('added' in change) {
+        if (told?.has(change.added.userId) !== false)
+          this.faults.push(`${change.added.userId} came twice to ${channel}`);
+        told?.add(change.added.userId);
+      } else if (told?.delete(change.removed) !== true) {
+        this.faults.push(`${change.removed} went from ${channel} without having come`);
+      }
+    }
+  }
+}
+
+export class FakeSocket {
+  readonly id = `${randomInt(1e9)}.${randomInt(1e9)}`;
+  readonly appId: string;
+  readonly channels = new Map<string, { readonly userId: string; readonly told: Set<string> } | undefined>();
+  gone = false;
+
+  constructor(appId: string) {
+    this.appId = appId;
+  }
+
+  /** As this client was told. */
+  members(channel: string): string[] {
+    return [...(this.channels.get(channel)?.told ?? [])].toSorted();
+  }
+}
+
+export type ReplicaParts = {
+  readonly bus: (listener: BusListener) => Bus;
+  readonly store: OccupancyStore;
+  readonly cut: () => void;
+  readonly rules: (appId: string) => Rules;
+  readonly beatMs: number;
+  readonly leaseMs: number;
+};
+
+export type Timing = { readonly holdMs: number; readonly leaseMs: number; readonly beatMs: number };
+export const QUICK: Timing = { holdMs: 150, leaseMs: 1_000, beatMs: 100 };
+
+/** Everything announced, and nobody wants a number. */
+export const ALL_WEBHOOKS: Rules = {
+  webhooks: new Set(['channel_occupied', 'channel_vacated', 'member_added', 'member_removed']),
+  subscriptionCounts: false,
+};
+
+export type World = AsyncDisposable & {
+  replica(name: string, rules?: Rules): Promise<Replica>;
+  /** Webhook events of the app, oldest first, as `{name} {channel} {user}`. */
+  webhooks(appId: string): Promise<string[]>;
+};
+
+export function memoryWorld(
+  timing: Timing = QUICK,
+): World & { readonly stores: MemoryStores; readonly wire: MemoryWire } {
+  const wire = new MemoryWire();
+  const events = new Map<string, string[]>();
+  const stores = new MemoryStores({
+    wire,
+    now: () => performance.now(),
+    webhooks: (appId, event) => void events.set(appId, [...(events.get(appId) ?? []), described(event)]),
+    ...timing,
+  });
+  return {
+    stores,
+    wire,
+    replica: (name, rules = ALL_WEBHOOKS) => {
+      let killed = false;
+      const store = stores.store(name);
+      const dead = <T>(answer: Promise<T>): Promise<T | undefined> => (killed ? Promise.resolve(undefined) : answer);
+      const mortal: OccupancyStore = {
+        ...store,
+        beat: () => dead(store.beat()),
+        apply: (appId, write) => dead(store.apply(appId, write)),
+        own: (appId) => dead(store.own(appId)),
+        mark: (appId) => dead(store.mark(appId)),
+        [Symbol.asyncDispose]: async () => void (killed || (await store[Symbol.asyncDispose]())),
+      };
+      const bus = (listener: BusListener): Bus => new MemoryBus(wire, name, listener);
+      const parts = { bus, store: mortal, cut: () => void (killed = true), rules: () => rules, ...timing };
+      return Promise.resolve(new Replica(name, parts));
+    },
+    webhooks: (appId) => Promise.resolve(events.get(appId) ?? []),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+export async function redisReplica(
+  url: string,
+  name: string,
+  rules: Rules = ALL_WEBHOOKS,
+  timing: Timing = QUICK,
+): Promise<Replica> {
+  const log = pino({ level: 'silent' });
+  const client = connectRedis({ url, log, name });
+  const subscriber = connectRedis({ url, log, name: `${name}-subscriber`, sharded: true });
+  await Promise.all([client, subscriber].map((one) => whenReady(one, AbortSignal.timeout(30_000))));
+  const keys = appKeys();
+  const now = (): number => performance.now();
+  return new Replica(name, {
+    bus: (listener) => new RedisBus({ publisher: client, subscriber, keys, origin: name, listener, log, now }),
+    store: new RedisOccupancyStore({ client, keys, replica: name, now, ...timing }),
+    cut: () => {
+      client.disconnect();
+      subscriber.disconnect();
+    },
+    rules: () => rules,
+    ...timing,
+  });
+}
+
+/** Entries of the stream, as `World.webhooks` says them. */
+export function described(event: object): string {
+  const { name, channel, user_id: user, subscription_count: count } = event as Record<string, unknown>;
+  return [name, channel, user, count].filter((part) => part !== undefined).join(' ');
+}
+
+async function streamed(
+  command: (name: string, ...args: string[]) => Promise<unknown>,
+  appId: string,
+): Promise<string[]> {
+  const entries = (await command('XRANGE', `{rly:app:${appId}}:webhooks`, '-', '+')) as [string, string[]][];
+  return entries.map(([, fields]) => described(JSON.parse(fields[1] ?? '{}') as object));
+}
+
+export async function redisWorld(timing: Timing = QUICK): Promise<World> {
+  const server = await startRedis({ acl: await documentedUsers() });
+  return {
+    replica: (name, rules) => redisReplica(withUser(server.url, 'relay'), name, rules, timing),
+    webhooks: (appId) => streamed(server.command.bind(server), appId),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+export async function clusterWorld(timing: Timing = QUICK): Promise<World> {
+  const cluster = await startCluster();
+  const url = `redis+cluster://${cluster.nodes.map(({ host, port }) => `${host}:${port}`).join(',')}`;
+  return {
+    replica: (name, rules) => redisReplica(url, name, rules, timing),
+    webhooks: async (appId) => {
+      const node = await cluster.ownerOf(`{rly:app:${appId}}`);
+      return streamed(node.command.bind(node), appId);
+    },
+    [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+  };
+}
+
+export const worlds: readonly (readonly [name: string, start: () => Promise<World>])[] = [
+  ['memory', () => Promise.resolve(memoryWorld())],
+  ['one Redis, as the documented user', () => redisWorld()],
+  ['Redis Cluster', () => clusterWorld()],
+];
