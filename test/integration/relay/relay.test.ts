@@ -1,11 +1,10 @@
 import { connect } from 'node:net';
-import Pusher from 'pusher';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import type { Relay } from '#relay/relay.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { MemoryWorld } from './memory-relay.ts';
-import { PusherClient } from '#test/parts/pusher-js.ts';
+import { browser, serverSdk } from './sdks.ts';
 import { TestClient } from './test-client.ts';
 
 // Long, because every case drives the same relay, in process and with a real directory, from the outside.
@@ -28,32 +27,7 @@ afterEach(async () => {
   await other[Symbol.asyncDispose]();
 });
 
-const sdk = (port: number): Pusher =>
-  new Pusher({
-    appId: '101',
-    key: 'appkey',
-    secret: 'appsecret',
-    host: '127.0.0.1',
-    port: String(port),
-    useTLS: false,
-  });
-
-function browser(port: number): InstanceType<typeof PusherClient> {
-  return new PusherClient('appkey', {
-    wsHost: '127.0.0.1',
-    wsPort: port,
-    forceTLS: false,
-    enabledTransports: ['ws'],
-    disableStats: true,
-    cluster: 'relay',
-    channelAuthorization: {
-      transport: 'ajax',
-      endpoint: '',
-      customHandler: ({ socketId, channelName }, callback) =>
-        callback(null, sdk(port).authorizeChannel(socketId, channelName)),
-    },
-  });
-}
+const sdk = serverSdk;
 
 const post = (port: number, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
   fetch(`http://127.0.0.1:${port}${path}`, {

@@ -2,7 +2,12 @@ import { createHmac } from 'node:crypto';
 import { WebSocket } from 'ws';
 import { eventually } from '#test/parts/eventually.ts';
 
-export type Received = { readonly event: string; readonly channel?: string; readonly data: unknown };
+export type Received = {
+  readonly event: string;
+  readonly channel?: string;
+  readonly data: unknown;
+  readonly user_id?: string;
+};
 
 /** A bare protocol client: shows every frame and the close code, where an SDK would hide them. */
 export class TestClient implements AsyncDisposable {
@@ -48,11 +53,45 @@ export class TestClient implements AsyncDisposable {
   }
 
   async subscribe(channel: string, secret = 'appsecret', key = 'appkey'): Promise<void> {
-    const auth = channel.startsWith('private-')
-      ? `${key}:${createHmac('sha256', secret).update(`${this.socketId}:${channel}`).digest('hex')}`
-      : undefined;
-    this.send({ event: 'pusher:subscribe', data: { channel, auth } });
+    this.requestSubscription(channel, undefined, secret, key);
     await this.event('pusher_internal:subscription_succeeded', channel);
+  }
+
+  /** As a user, on a presence channel. */
+  async join(channel: string, userId: string | number, userInfo?: unknown): Promise<void> {
+    this.requestSubscription(channel, { user_id: userId, user_info: userInfo });
+    await this.event('pusher_internal:subscription_succeeded', channel);
+  }
+
+  /** Does not wait for the answer. */
+  requestSubscription(channel: string, member?: object, secret = 'appsecret', key = 'appkey'): void {
+    const channelData = member === undefined ? undefined : JSON.stringify(member);
+    const text = `${this.socketId}:${channel}${channelData === undefined ? '' : `:${channelData}`}`;
+    const auth = /^(private|presence)-/.test(channel) ? signed(text, secret, key) : undefined;
+    this.send({ event: 'pusher:subscribe', data: { channel, auth, channel_data: channelData } });
+  }
+
+  unsubscribe(channel: string): void {
+    this.send({ event: 'pusher:unsubscribe', data: { channel } });
+  }
+
+  /** Does not wait for the answer. */
+  requestSignin(user: object, secret = 'appsecret', key = 'appkey'): void {
+    const userData = JSON.stringify(user);
+    const auth = signed(`${this.socketId}::user::${userData}`, secret, key);
+    this.send({ event: 'pusher:signin', data: { auth, user_data: userData } });
+  }
+
+  async signin(user: object): Promise<void> {
+    this.requestSignin(user);
+    await this.event('pusher:signin_success');
+  }
+
+  /** Data of all frames of that event (and channel) so far, read as JSON. */
+  all(event: string, channel?: string): unknown[] {
+    return this.received
+      .filter((frame) => frame.event === event && (channel === undefined || frame.channel === channel))
+      .map(({ data }) => (typeof data === 'string' && data !== '' ? (JSON.parse(data) as unknown) : data));
   }
 
   /** A round trip: whatever was sent before it has been answered by now. */
@@ -67,3 +106,6 @@ export class TestClient implements AsyncDisposable {
     return Promise.resolve();
   }
 }
+
+const signed = (text: string, secret: string, key: string): string =>
+  `${key}:${createHmac('sha256', secret).update(text).digest('hex')}`;
