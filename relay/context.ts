@@ -11,8 +11,15 @@ import { appKeys } from './redis/app-keys.ts';
 import { RedisBus } from './redis/bus.ts';
 import { connectRedis, whenReady, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryFeed } from './redis/directory-feed.ts';
-import { RedisOccupancy } from './redis/occupancy.ts';
+import { RedisEventCache } from './redis/event-cache.ts';
+import { RedisOccupancyStore } from './redis/occupancy-store.ts';
+import { RedisWebhookQueue } from './redis/webhook-queue.ts';
+import { RedisPublicKeys } from './redis/public-keys.ts';
+import { RedisUsage } from './redis/usage.ts';
 import { createRelay, type Relay } from './relay.ts';
+import { addressPolicy } from './webhooks/address-policy.ts';
+import { createHttpPost } from './webhooks/post.ts';
+import { createResolver } from './webhooks/resolver.ts';
 
 export type RelayContext = AsyncDisposable & {
   readonly log: Logger;
@@ -68,9 +75,11 @@ export async function createRelayContext(
   const commands = connect('bus');
   const keys = appKeys(config.REDIS_PREFIX);
   const now = (): number => performance.now();
+  const post = createHttpPost({ policy: addressPolicy(config.RELAY_WEBHOOK_ALLOW), resolve: createResolver() });
   const relay = await createRelay(
     {
       directory: follower,
+      replica: origin,
       bus: (listener) =>
         new RedisBus({
           publisher: commands,
@@ -81,7 +90,19 @@ export async function createRelayContext(
           log,
           now,
         }),
-      occupancy: (local) => new RedisOccupancy({ client: commands, keys, replica: origin, local, now }),
+      occupancyStore: new RedisOccupancyStore({ client: commands, keys, replica: origin, now }),
+      cache: new RedisEventCache({ client: commands, keys, now }),
+      usageStore: new RedisUsage({ client: commands, keys, replica: origin, now }),
+      publicKeys: new RedisPublicKeys({ client: commands, keys, now }),
+      webhookQueue: new RedisWebhookQueue({
+        client: commands,
+        keys,
+        prefix: config.REDIS_PREFIX,
+        replica: origin,
+        now,
+        wallClock: Date.now,
+      }),
+      post,
       metricsRegistry,
       log,
     },
@@ -91,6 +112,7 @@ export async function createRelayContext(
       metricsPort: config.METRICS_PORT,
       drainSeconds: config.RELAY_DRAIN_SECONDS,
       maxUnsentBytes: config.RELAY_MAX_UNSENT_BYTES,
+      maxSubscriptions: config.RELAY_MAX_SUBSCRIPTIONS,
     },
   );
 
@@ -99,6 +121,7 @@ export async function createRelayContext(
   const dispose = async (): Promise<void> => {
     following.abort();
     await relay[Symbol.asyncDispose]();
+    post[Symbol.dispose]();
     for (const connection of connections) connection.disconnect();
     await followed;
   };

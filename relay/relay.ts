@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { FastifyInstance } from 'fastify';
@@ -5,8 +6,13 @@ import type { Registry } from 'prom-client';
 import type { Bus, BusListener } from './bus/bus.ts';
 import { Signals } from './bus/signals.ts';
 import type { EventCache } from './cache/event-cache.ts';
+import { arrivalsOf } from './connections/arrivals.ts';
+import { connectionAnswers, Connections } from './connections/connections.ts';
+import { Questions } from './connections/questions.ts';
 import { onTerminateUser } from './connections/termination.ts';
+import { monotonicClock } from './directory/clock.ts';
 import type { Directory } from './directory/directory.ts';
+import type { PublicKeys } from './encryption/public-keys.ts';
 import { rulesOf } from './occupancy/app-rules.ts';
 import { SharedState } from './occupancy/shared-state.ts';
 import type { OccupancyStore } from './occupancy/store.ts';
@@ -28,18 +34,31 @@ import { listen, listenManagement } from './server/server.ts';
 import type { RelaySocket } from './server/socket.ts';
 import { SocketRegistry } from './server/socket-registry.ts';
 import { Upgrade } from './server/upgrade.ts';
+import { webhookMetrics } from './webhooks/metrics.ts';
+import type { Post } from './webhooks/post.ts';
+import type { WebhookQueue } from './webhooks/webhook-queue.ts';
+import { QueuedWebhooks } from './webhooks/webhooks.ts';
+import { keepWriting, Usage } from './usage/usage.ts';
+import type { UsageStore } from './usage/usage-store.ts';
 import { Users } from './users/users.ts';
 import { Watchlists } from './users/watchlists.ts';
-import type { WebhookSink } from './webhooks/webhook-sink.ts';
 
 /** What differs between a relay of a cluster and one in a single process: Redis behind these, or memory. */
 export type RelayParts = {
   readonly directory: Directory;
+  /** This replica among the others, and of this boot: the name that bus, counts and usage know it by. */
+  readonly replica: string;
   readonly bus: (listener: BusListener) => Bus;
   /** Counts and presence over all replicas; closed with the relay. */
   readonly occupancyStore: OccupancyStore;
+  readonly webhookQueue: WebhookQueue;
+  /** Sends webhooks. */
+  readonly post: Post;
   /** The last event of cache channels. */
   readonly cache: EventCache;
+  readonly usageStore: UsageStore;
+  /** X25519 public keys of the apps' participants. */
+  readonly publicKeys: PublicKeys;
   readonly metricsRegistry: Registry;
   readonly log: Logger;
   /** Adds routes beside the API; standalone's page. */
@@ -72,9 +91,6 @@ const LIVENESS_CHECK_MS = 1_000;
 /** Watchlists ask the store about everybody this often: a signal may be lost with the connection that should have brought it. */
 const WATCHLIST_CHECK_MS = 30_000;
 
-// Until webhooks are wired in here.
-const NO_WEBHOOKS: WebhookSink = { enqueue: () => undefined };
-
 /**
  * Puts a relay together and opens its ports. It constructs no clients (context.ts does) and does not own the directory. Disposing cuts
  * what is left of sockets, finishes requests and closes bus and counts.
@@ -88,13 +104,28 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const registry = new SocketRegistry<RelaySocket>();
   const metrics = relayMetrics(parts.metricsRegistry, { connections: () => registry.size, ready });
   const outbox = new Outbox(settings.maxUnsentBytes);
-  const { cache } = parts;
+  const { cache, replica, usageStore, publicKeys } = parts;
+  const usage = new Usage({
+    store: usageStore,
+    connections: (appId) => registry.connections(appId),
+    wallClock: Date.now,
+  });
+  const writing = keepWriting(usage, Date.now);
   const holds = new Holds<Subscriber>();
-  const fanOut = new FanOut({ registry, holds, outbox, cache, directory, metrics });
+  const fanOut = new FanOut({ registry, holds, outbox, cache, directory, usage, metrics });
   const signals = new Signals();
   const bus = parts.bus((appId, channel, message) => {
     if (message.kind === 'event') fanOut.deliver(appId, channel, message);
     else signals.dispatch(appId, channel, message);
+  });
+  const webhooks = new QueuedWebhooks({
+    queue: parts.webhookQueue,
+    post: parts.post,
+    directory,
+    clock: { ...monotonicClock, now: Date.now },
+    random: Math.random,
+    metrics: webhookMetrics(parts.metricsRegistry),
+    log,
   });
   const shared = new SharedState({
     store: parts.occupancyStore,
@@ -104,14 +135,21 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     rosterListener: (appId, channel, change) => {
       fanOut.tellMembers(appId, channel, rosterTail(change));
     },
-    onWebhooks: () => undefined,
-    onRecovered: () => undefined,
+    onWebhooks: (appId) => webhooks.wake(appId),
+    onRecovered: (appId) => webhooks.wake(appId),
     now,
     log,
   });
   const { occupancy, presence } = shared;
-  const webhooks = NO_WEBHOOKS;
   const watchlists = new Watchlists({ bus, signals, occupancy });
+  const questions = new Questions({
+    bus,
+    signals,
+    replica,
+    replicas: (appId) => occupancy.replicas(appId),
+    nextId: randomUUID,
+  });
+  questions.answerWith(connectionAnswers(registry, replica));
   const hub = new Hub({
     registry,
     outbox,
@@ -132,6 +170,8 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     }),
     users: new Users({ registry, bus, occupancy, watchlists, directory }),
     webhooks,
+    usage,
+    arrivals: arrivalsOf({ usage, bus, connections: (appId) => registry.connections(appId) }),
     directory,
     metrics,
     now,
@@ -141,7 +181,20 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const counts = new ChannelCounts(occupancy, metrics);
   const facts = new ChannelFacts({ counts, presence, cache, metrics });
   onTerminateUser(signals, registry);
-  const app = createApp({ directory, wallClock: Date.now, fanOut, bus, signals, facts, metrics, log });
+  const app = createApp({
+    directory,
+    wallClock: Date.now,
+    fanOut,
+    bus,
+    signals,
+    facts,
+    connections: new Connections(questions),
+    usage,
+    usageStore,
+    publicKeys,
+    metrics,
+    log,
+  });
   parts.routes?.(app);
   const upgrade = new Upgrade({ hub, directory, occupancy, draining: () => draining });
 
@@ -180,7 +233,9 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
       stopFence();
       await drain(registry.all(), 0, () => Promise.resolve());
       await clients[Symbol.asyncDispose]();
+      await writing[Symbol.asyncDispose]();
       await shared[Symbol.asyncDispose]();
+      await webhooks[Symbol.asyncDispose]();
       await bus[Symbol.asyncDispose]();
       await management?.[Symbol.asyncDispose]();
     },

@@ -8,7 +8,14 @@ import { monotonicClock } from '#relay/directory/clock.ts';
 import type { DirectoryFeed } from '#relay/directory/feed.ts';
 import { Follower } from '#relay/directory/follower.ts';
 import { MemoryStores } from '#relay/occupancy/memory-store.ts';
+import { addressPolicy, parseAllowed } from '#relay/webhooks/address-policy.ts';
+import { MemoryWebhookQueue, MemoryWebhookStore } from '#relay/webhooks/memory-queue.ts';
+import { createHttpPost } from '#relay/webhooks/post.ts';
+import { createResolver } from '#relay/webhooks/resolver.ts';
+import type { WebhookEvent } from '#relay/webhooks/webhook-sink.ts';
 import { createRelay, type Relay } from '#relay/relay.ts';
+import { MemoryUsageWorld } from '#relay/usage/memory.ts';
+import { MemoryPublicKeys } from '#relay/encryption/memory.ts';
 import type { Keys } from './keys.ts';
 
 export type StandaloneRelayParts = {
@@ -42,13 +49,23 @@ export async function startRelay(
   });
   const followed = follower.run(signal);
   const wire = new MemoryWire();
-  const stores = new MemoryStores({ wire, now: () => performance.now(), webhooks: () => undefined });
+  const waiting = new MemoryWebhookStore(() => performance.now());
+  const webhooks = (appId: string, event: WebhookEvent): void => void waiting.add(appId, [event], Date.now());
+  // A developer's own endpoints are on this machine or near it.
+  const policy = addressPolicy(parseAllowed('0.0.0.0/0,::/0'));
+  const post = createHttpPost({ policy, resolve: createResolver() });
+  const stores = new MemoryStores({ wire, now: () => performance.now(), webhooks });
   const relay = await createRelay(
     {
       directory: follower,
+      replica: ID,
       bus: (listener) => new MemoryBus(wire, ID, listener),
       occupancyStore: stores.store(ID),
+      webhookQueue: new MemoryWebhookQueue(waiting, ID),
+      post,
       cache: new MemoryEventCache(() => performance.now()),
+      usageStore: new MemoryUsageWorld(Date.now).store(ID),
+      publicKeys: new MemoryPublicKeys(),
       metricsRegistry: new MetricsRegistry(),
       log,
       routes,

@@ -7,6 +7,7 @@ import type { Endpoint } from './endpoint.ts';
 import { endpointTable, pathsOf, type EndpointParts } from './endpoints.ts';
 import { appInPath, appOfKey, gated, guard, readRawBodies, type AppOf, type HttpGateParts } from './http-gate.ts';
 import { countRefusal, type RelayMetrics } from './metrics.ts';
+import { openApiDocument } from './openapi.ts';
 import { Refused, refusalBody, sendRefusal } from './refuse.ts';
 
 export type AppParts = HttpGateParts &
@@ -21,6 +22,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** Above what load balancers keep idle connections for (60 s), so that it is they who close. */
 const KEEP_ALIVE_MS = 65_000;
 const MAX_HEADER_BYTES = 16 * 1024;
+const OPENAPI_PATH = '/openapi.json';
 const REQUEST_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** The HTTP API, not yet listening. WebSocket upgrades are attached by server.ts. */
@@ -62,9 +64,18 @@ export function createApp(parts: AppParts): FastifyInstance {
     return sendRefusal(reply, metrics, new Refused('internal'));
   });
 
+  const endpoints = endpointTable(parts);
+  let document: string | undefined;
+  void app.register((scope, _options, done) => {
+    scope.get(OPENAPI_PATH, (_request, reply) => {
+      document ??= JSON.stringify(openApiDocument(endpoints));
+      return reply.type('application/json').header('cache-control', 'public, max-age=300').send(document);
+    });
+    done();
+  });
   void app.register((scope, _options, done) => {
     readRawBodies(scope);
-    for (const endpoint of endpointTable(parts)) {
+    for (const endpoint of endpoints) {
       for (const { url, app } of pathsOf(endpoint))
         serve(scope, url, endpoint, app === 'path' ? appInPath : appOfKey, parts);
     }

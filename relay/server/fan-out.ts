@@ -4,6 +4,7 @@ import type { Directory } from '../directory/directory.ts';
 import { isCacheChannel } from '../protocol/channel-name.ts';
 import { eventHead, eventTail } from '../protocol/server-message.ts';
 import { textFrame } from '../protocol/text-frame.ts';
+import type { Tallies } from '../usage/usage.ts';
 import type { Holds } from './holds.ts';
 import type { RelayMetrics } from './metrics.ts';
 import type { Consumer, Outbox } from './outbox.ts';
@@ -35,6 +36,7 @@ export type FanOutParts = {
   readonly outbox: Outbox;
   readonly cache: EventCache;
   readonly directory: Pick<Directory, 'appById'>;
+  readonly usage: Tallies;
   readonly metrics: RelayMetrics;
 };
 
@@ -63,7 +65,7 @@ export class FanOut {
 
   /** To the sockets of this replica. */
   deliver(appId: string, channel: string, message: EventMessage): void {
-    const { registry, holds, outbox, metrics } = this.#parts;
+    const { registry, holds, outbox, usage, metrics } = this.#parts;
     const subscribers = registry.ofChannel(appId, channel);
     if (subscribers === undefined) return;
     const held = holds.of(appId, channel);
@@ -75,6 +77,7 @@ export class FanOut {
       else outbox.push(subscriber, frame);
     }
     metrics.delivered.inc(delivered);
+    usage.of(appId).messagesOut += delivered;
   }
 
   /** A change of a presence channel's members, to the sockets of this replica. Who is still to be told the members is left out. */

@@ -13,6 +13,7 @@ import { maxBodyBytes } from '../gate/checks/body-size.ts';
 import type { App, Directory } from '../directory/directory.ts';
 import { firstRefusal } from '../gate/gate.ts';
 import { servingState, type HttpVisit } from '../gate/visit.ts';
+import type { Tallies } from '../usage/usage.ts';
 import { Refused } from './refuse.ts';
 import { readBody } from './request-body.ts';
 
@@ -27,6 +28,7 @@ export type HttpGateParts = {
   readonly directory: Directory;
   /** Epoch milliseconds. */
   readonly wallClock: () => number;
+  readonly usage: Tallies;
 };
 
 /** How a route says which app it is about. */
@@ -59,7 +61,7 @@ export function readRawBodies(scope: FastifyInstance): void {
 
 /** Hooks that put one route behind the gate: the head is judged before a byte of the body is read, the rest when it is there. */
 export function guard(
-  { directory, wallClock }: HttpGateParts,
+  { directory, wallClock, usage }: HttpGateParts,
   { scope, appOf }: { readonly scope: Scope; readonly appOf: AppOf },
 ): { readonly onRequest: onRequestHookHandler; readonly preHandler: preHandlerHookHandler } {
   const judge = (visit: HttpVisit, stage: 'arrival' | 'complete', done: (error?: Error) => void): void => {
@@ -74,8 +76,12 @@ export function guard(
       judge(request.visit, 'arrival', done);
     },
     preHandler: (request: FastifyRequest, _reply: FastifyReply, done) => {
-      request.visit = { ...gated(request), body: Buffer.isBuffer(request.body) ? request.body : NO_BODY };
-      judge(request.visit, 'complete', done);
+      const visit = { ...gated(request), body: Buffer.isBuffer(request.body) ? request.body : NO_BODY };
+      request.visit = visit;
+      judge(visit, 'complete', (refused) => {
+        if (refused === undefined && visit.app !== undefined) usage.of(visit.app.appId).apiCalls += 1;
+        done(refused);
+      });
     },
   };
 }

@@ -3,6 +3,8 @@ import type { Directory } from '../directory/directory.ts';
 import type { RefusalCode } from '../gate/refusals.ts';
 import type { Monotonic } from '../limits/monotonic.ts';
 import type { Occupancy } from '../occupancy/occupancy.ts';
+import type { Tallies } from '../usage/usage.ts';
+import type { Arrivals } from '../connections/arrivals.ts';
 import type { Users } from '../users/users.ts';
 import type { WebhookSink } from '../webhooks/webhook-sink.ts';
 import type { ClientEvent, FanOut } from './fan-out.ts';
@@ -21,6 +23,9 @@ export type HubParts = {
   readonly memberships: Memberships;
   readonly users: Users;
   readonly webhooks: WebhookSink;
+  readonly usage: Tallies;
+  /** Told of every socket that came or went, when it is counted. */
+  readonly arrivals: Arrivals;
   readonly directory: Directory;
   readonly metrics: RelayMetrics;
   readonly now: Monotonic;
@@ -35,6 +40,7 @@ export class Hub {
   readonly outbox: Outbox;
   readonly memberships: Memberships;
   readonly users: Users;
+  readonly usage: Tallies;
   readonly directory: Directory;
   readonly metrics: RelayMetrics;
   readonly now: Monotonic;
@@ -47,6 +53,7 @@ export class Hub {
     this.outbox = parts.outbox;
     this.memberships = parts.memberships;
     this.users = parts.users;
+    this.usage = parts.usage;
     this.directory = parts.directory;
     this.metrics = parts.metrics;
     this.now = parts.now;
@@ -57,11 +64,13 @@ export class Hub {
   add(socket: RelaySocket): void {
     this.#parts.registry.add(socket);
     this.#parts.occupancy.changed(socket.appId, undefined);
+    this.#parts.arrivals.opened(socket.appId);
   }
 
   release(socket: RelaySocket): void {
     this.#parts.registry.remove(socket);
     this.#parts.occupancy.changed(socket.appId, undefined);
+    this.#parts.arrivals.closed(socket.appId);
   }
 
   publish(appId: string, event: ClientEvent): void {

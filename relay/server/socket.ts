@@ -130,6 +130,7 @@ export class RelaySocket implements Subscriber {
   #received(data: Buffer, isBinary: boolean): void {
     const message: ConnectionEvent = isBinary ? { type: 'binary' } : parseClientMessage(data.toString());
     this.#hub.metrics.clientMessages.inc({ type: message.type });
+    this.#hub.usage.of(this.appId).messagesIn += 1;
     this.#traffic(message);
   }
 

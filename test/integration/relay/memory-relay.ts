@@ -3,28 +3,48 @@ import { Registry } from 'prom-client';
 import { MemoryBus, MemoryWire } from '#relay/bus/memory.ts';
 import { MemoryEventCache } from '#relay/cache/memory.ts';
 import { MemoryStores } from '#relay/occupancy/memory-store.ts';
-import { createRelay, type Relay, type RelaySettings } from '#relay/relay.ts';
+import { addressPolicy, parseAllowed } from '#relay/webhooks/address-policy.ts';
+import { MemoryWebhookQueue, MemoryWebhookStore } from '#relay/webhooks/memory-queue.ts';
+import { createHttpPost } from '#relay/webhooks/post.ts';
+import { createResolver } from '#relay/webhooks/resolver.ts';
+import { MemoryUsageWorld } from '#relay/usage/memory.ts';
+import { MemoryPublicKeys } from '#relay/encryption/memory.ts';
+import { createRelay, type Relay, type RelayParts, type RelaySettings } from '#relay/relay.ts';
 import { HandBuiltDirectory } from './hand-built-directory.ts';
 
 /** What the replicas of a test share. */
 export class MemoryWorld {
   readonly wire = new MemoryWire();
-  readonly counts = new MemoryStores({ wire: this.wire, now: () => performance.now(), webhooks: () => undefined });
+  readonly webhooks = new MemoryWebhookStore(() => performance.now());
+  readonly counts = new MemoryStores({
+    wire: this.wire,
+    now: () => performance.now(),
+    webhooks: (appId, event) => void this.webhooks.add(appId, [event], Date.now()),
+  });
   readonly cache = new MemoryEventCache(() => performance.now());
+  readonly usage = new MemoryUsageWorld(Date.now);
+  readonly publicKeys = new MemoryPublicKeys();
   readonly directory = new HandBuiltDirectory();
+  readonly post = createHttpPost({ policy: addressPolicy(parseAllowed('127.0.0.1')), resolve: createResolver() });
   #replicas = 0;
 
-  async relay(settings: Partial<RelaySettings> = {}): Promise<Relay> {
+  async relay(settings: Partial<RelaySettings> = {}, parts: Partial<RelayParts> = {}): Promise<Relay> {
     this.#replicas += 1;
     const origin = `relay-${this.#replicas}`;
     return createRelay(
       {
         directory: this.directory,
+        replica: origin,
         bus: (listener) => new MemoryBus(this.wire, origin, listener),
         occupancyStore: this.counts.store(origin),
+        webhookQueue: new MemoryWebhookQueue(this.webhooks, origin),
+        post: this.post,
         cache: this.cache,
+        usageStore: this.usage.store(origin),
+        publicKeys: this.publicKeys,
         metricsRegistry: new Registry(),
         log: pino({ level: 'silent' }),
+        ...parts,
       },
       {
         host: '127.0.0.1',
