@@ -9,11 +9,13 @@ export class Counts implements Occupancy {
   readonly #store: OccupancyStore;
   readonly #writer: Writer;
   readonly #local: LocalCounts;
+  readonly #isLiving: (replica: string) => boolean;
 
-  constructor(store: OccupancyStore, writer: Writer, local: LocalCounts) {
+  constructor(store: OccupancyStore, writer: Writer, local: LocalCounts, isLiving: (replica: string) => boolean) {
     this.#store = store;
     this.#writer = writer;
     this.#local = local;
+    this.#isLiving = isLiving;
   }
 
   changed(appId: string, channel: string | undefined): void {
@@ -63,7 +65,7 @@ export class Counts implements Occupancy {
 
   async replicas(appId: string): Promise<Counted<readonly string[]>> {
     const holders = await this.#store.holders(appId);
-    const others = (holders ?? []).filter((replica) => replica !== this.#store.replica);
+    const others = (holders ?? []).filter((replica) => replica !== this.#store.replica && this.#isLiving(replica));
     const here = this.#local.connections(appId) > 0 ? [this.#store.replica] : [];
     return { value: [...here, ...others], reached: holders !== undefined };
   }

@@ -5,7 +5,7 @@ import type { Monotonic } from '../limits/monotonic.ts';
 import { eventTail } from '../protocol/server-message.ts';
 import type { WebhookEvent } from '../webhooks/webhook-sink.ts';
 import { CONNECTIONS, parseMemberField } from './fields.ts';
-import { BEAT_MS, HOLD_MS, LEASE_MS } from './occupancy.ts';
+import { HOLD_MS, LEASE_MS } from './occupancy.ts';
 import {
   REAPED,
   type Applied,
@@ -107,8 +107,12 @@ export class MemoryStores {
       beat: () => here(() => this.#beat(replica)),
       appsOfDead: (dead) => here(() => [...(this.#touched.get(dead) ?? [])]),
       reap: (appId, dead, rules) => here(() => this.#reap(appId, dead, rules)),
-      bury: async (dead) => void (await here(() => this.#bury(dead))),
-      [Symbol.asyncDispose]: async () => void (await here(() => this.#forget(replica))),
+      bury: async (dead) => {
+        await here(() => this.#bury(dead));
+      },
+      [Symbol.asyncDispose]: async () => {
+        await here(() => this.#forget(replica));
+      },
     };
   }
 
@@ -274,7 +278,7 @@ export class MemoryStores {
 
   #settle(step: Step): Settled {
     const now = this.#options.now();
-    for (const [entry, at] of [...step.app.due]) {
+    for (const [entry, at] of step.app.due) {
       if (at > now) continue;
       step.app.due.delete(entry);
       const cut = entry.indexOf('\n');
@@ -316,7 +320,7 @@ export class MemoryStores {
       silentFor.filter(([, ms]) => which(ms)).map(([name]) => name);
     return {
       apps: this.#touched.get(replica)?.size ?? 0,
-      living: named((ms) => ms <= 2 * BEAT_MS),
+      silent: named((ms) => ms > this.#leaseMs / 2),
       dead: named((ms) => ms > this.#leaseMs),
     };
   }

@@ -42,6 +42,8 @@ export class SharedState implements AsyncDisposable {
   #lastBeatAt: number | undefined;
   /** Since when there was no gap between beats: others had their chance to beat for as long. */
   #inContactSince: number | undefined;
+  /** Who has not spoken for half a lease: nobody should wait for their answers. */
+  #silent: ReadonlySet<string> | undefined;
   #closed = false;
 
   constructor(parts: SharedStateParts) {
@@ -62,7 +64,7 @@ export class SharedState implements AsyncDisposable {
       nextMark: () => String((mark += 1)),
     });
     this.#rosters = new SharedPresence(store, this.#writer, members, parts.rosterListener);
-    this.occupancy = new Counts(store, this.#writer, local);
+    this.occupancy = new Counts(store, this.#writer, local, (replica) => this.#silent?.has(replica) !== true);
     this.presence = this.#rosters;
     parts.signals.on('roster', (appId, channel, signal) => this.#rosters.received(appId, channel, signal));
     this.#timer = setInterval(() => this.beat(), this.#beatMs).unref();
@@ -89,6 +91,7 @@ export class SharedState implements AsyncDisposable {
     const { store, now } = this.#parts;
     const beat = await store.beat();
     if (beat === undefined) return;
+    this.#silent = new Set(beat.silent);
     const at = now();
     if (this.#lastBeatAt === undefined || at - this.#lastBeatAt > this.#leaseMs / 2) this.#inContactSince = at;
     this.#lastBeatAt = at;

@@ -102,8 +102,8 @@ export type Roster = {
 
 export type Beat = {
   readonly apps: number;
-  /** Spoke within half the lease. */
-  readonly living: readonly string[];
+  /** Have not spoken for half the lease. */
+  readonly silent: readonly string[];
   /** Silent for longer than the lease. */
   readonly dead: readonly string[];
 };

@@ -164,7 +164,7 @@ export class RedisOccupancyStore implements OccupancyStore {
   async beat(): Promise<Beat | undefined> {
     const { beats, appsOf } = this.#options.keys;
     const answer = beat.safeParse(await this.#run(BEAT, [beats, appsOf(this.replica)], [this.replica, this.#leaseMs]));
-    return answer.data && { apps: answer.data[0], living: answer.data[1], dead: answer.data[2] };
+    return answer.data && { apps: answer.data[0], silent: answer.data[1], dead: answer.data[2] };
   }
 
   async appsOfDead(replica: string): Promise<readonly string[] | undefined> {

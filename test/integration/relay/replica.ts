@@ -11,6 +11,7 @@ import { appKeys } from '#relay/redis/app-keys.ts';
 import { RedisBus } from '#relay/redis/bus.ts';
 import { connectRedis, whenReady } from '#relay/redis/connection.ts';
 import { RedisOccupancyStore } from '#relay/redis/occupancy-store.ts';
+import { webhookEvent, type WebhookEvent } from '#relay/webhooks/webhook-sink.ts';
 import { SocketRegistry } from '#relay/server/socket-registry.ts';
 import { startCluster } from '#test/parts/redis-topologies.ts';
 import { startRedis } from '#test/parts/redis.ts';
@@ -66,7 +67,7 @@ export class Replica implements AsyncDisposable {
   }
 
   disconnect(socket: FakeSocket): void {
-    for (const channel of [...socket.channels.keys()]) this.leave(socket, channel);
+    for (const channel of socket.channels.keys()) this.leave(socket, channel);
     socket.gone = true;
     this.#registry.remove(socket);
     this.state.occupancy.changed(socket.appId, undefined);
@@ -102,6 +103,11 @@ export class Replica implements AsyncDisposable {
     if (membership !== undefined) this.state.presence.leave(socket.appId, channel, socket.id, membership.userId);
     this.#bus.unsubscribe(socket.appId, channel);
     this.state.occupancy.changed(socket.appId, channel);
+  }
+
+  /** Hears the bus channel without being one of its subscribers. */
+  async listen(appId: string, channel: string): Promise<void> {
+    await this.#bus.subscribe(appId, channel);
   }
 
   async channels(appId: string): Promise<Record<string, number>> {
@@ -238,9 +244,10 @@ export async function redisReplica(
 }
 
 /** Entries of the stream, as `World.webhooks` says them. */
-export function described(event: object): string {
-  const { name, channel, user_id: user, subscription_count: count } = event as Record<string, unknown>;
-  return [name, channel, user, count].filter((part) => part !== undefined).join(' ');
+export function described({ name, channel, ...rest }: WebhookEvent): string {
+  const user = 'user_id' in rest ? [rest.user_id] : [];
+  const count = 'subscription_count' in rest ? [String(rest.subscription_count)] : [];
+  return [name, channel, ...user, ...count].join(' ');
 }
 
 async function streamed(
@@ -248,7 +255,7 @@ async function streamed(
   appId: string,
 ): Promise<string[]> {
   const entries = (await command('XRANGE', `{rly:app:${appId}}:webhooks`, '-', '+')) as [string, string[]][];
-  return entries.map(([, fields]) => described(JSON.parse(fields[1] ?? '{}') as object));
+  return entries.map(([, fields]) => described(webhookEvent.parse(JSON.parse(fields[1] ?? '{}'))));
 }
 
 export async function redisWorld(timing: Timing = QUICK): Promise<World> {
