@@ -99,7 +99,12 @@ export class RedisWebhookQueue implements WebhookQueue {
       client.call('XRANGE', lane, after === undefined ? '-' : `(${after}`, '+', 'COUNT', count),
     );
     const entries = streamEntries.safeParse(answer).data;
-    return entries === undefined ? 'away' : entries.flatMap((entry) => deliveryOf(entry) ?? []);
+    if (entries === undefined) return 'away';
+    // A replica of a later version may have put it there; nobody here can send it, and it must not stay in the way.
+    const unreadable = entries.filter((entry) => deliveryOf(entry) === undefined);
+    const ids = unreadable.flatMap((entry) => entryId.safeParse(entry).data?.[0] ?? []);
+    if (ids.length > 0) await this.remove(appId, webhook, ids);
+    return entries.flatMap((entry) => deliveryOf(entry) ?? []);
   }
 
   async remove(appId: string, webhook: string, ids: readonly string[], givenUp?: GivenUp): Promise<boolean> {

@@ -108,7 +108,8 @@ export class AppDrain {
   async #release(names: readonly string[]): Promise<boolean> {
     const answer = await this.#parts.queue.release(this.#appId, names);
     if (answer === 'more') {
-      for (const open of this.#lanes.values()) open.hasUnread = true;
+      // Nothing is held here, so reading from the beginning takes nothing twice.
+      for (const open of this.#lanes.values()) Object.assign(open, { hasUnread: true, lastRead: undefined });
       this.wake();
     }
     return answer === 'released';
