@@ -41,13 +41,18 @@ export async function startServer({
     return reply.code(ready ? 200 : 503).send(`${lines.join('\n')}\n`);
   });
 
-  await Promise.all([metricsApp.listen({ host, port: metricsPort }), healthApp.listen({ host, port: healthPort })]);
+  const close = async (): Promise<void> => void (await Promise.all([metricsApp.close(), healthApp.close()]));
+  try {
+    await Promise.all([metricsApp.listen({ host, port: metricsPort }), healthApp.listen({ host, port: healthPort })]);
+  } catch (error) {
+    // The other one would keep the process from ending, and answer probes for it.
+    await close();
+    throw error;
+  }
   return {
     metricsPort: portOf(metricsApp.server.address(), metricsPort),
     healthPort: portOf(healthApp.server.address(), healthPort),
-    [Symbol.asyncDispose]: async () => {
-      await Promise.all([metricsApp.close(), healthApp.close()]);
-    },
+    [Symbol.asyncDispose]: close,
   };
 }
 
