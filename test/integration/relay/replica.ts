@@ -85,7 +85,8 @@ export class Replica implements AsyncDisposable {
     await this.#bus.subscribe(socket.appId, channel);
     const member: Member = { userId, info: JSON.stringify({ name: userId }) };
     const joining = await this.state.presence.join(socket.appId, channel, socket.id, member, limit);
-    if (joining.outcome === 'full') {
+    if (joining.outcome === 'full' || socket.gone) {
+      if (socket.gone) this.state.presence.leave(socket.appId, channel, socket.id, userId);
       this.#bus.unsubscribe(socket.appId, channel);
       return false;
     }
@@ -201,13 +202,13 @@ export function memoryWorld(
     replica: (name, rules = ALL_WEBHOOKS) => {
       let killed = false;
       const store = stores.store(name);
-      const dead = <T>(answer: Promise<T>): Promise<T | undefined> => (killed ? Promise.resolve(undefined) : answer);
+      const alive = <T>(ask: () => Promise<T>): Promise<T | undefined> => (killed ? Promise.resolve(undefined) : ask());
       const mortal: OccupancyStore = {
         ...store,
-        beat: () => dead(store.beat()),
-        apply: (appId, write) => dead(store.apply(appId, write)),
-        own: (appId) => dead(store.own(appId)),
-        mark: (appId) => dead(store.mark(appId)),
+        beat: () => alive(() => store.beat()),
+        apply: (appId, write) => alive(() => store.apply(appId, write)),
+        own: (appId) => alive(() => store.own(appId)),
+        mark: (appId) => alive(() => store.mark(appId)),
         [Symbol.asyncDispose]: async () => void (killed || (await store[Symbol.asyncDispose]())),
       };
       const bus = (listener: BusListener): Bus => new MemoryBus(wire, name, listener);
@@ -250,7 +251,8 @@ export function described({ name, channel, ...rest }: WebhookEvent): string {
   return [name, channel, ...user, ...count].join(' ');
 }
 
-async function streamed(
+/** Webhook events in the stream of an app. */
+export async function streamed(
   command: (name: string, ...args: string[]) => Promise<unknown>,
   appId: string,
 ): Promise<string[]> {
