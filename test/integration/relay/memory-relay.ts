@@ -45,6 +45,7 @@ export class MemoryWorld {
         metricsRegistry: new Registry(),
         log: pino({ level: 'silent' }),
         ...parts,
+        ...parts,
       },
       {
         host: '127.0.0.1',
