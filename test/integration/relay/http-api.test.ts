@@ -256,7 +256,9 @@ describe('scopes', () => {
     ['encryption:manage', 'DELETE', '/encryption/keys/ada'],
   ];
 
-  test.each(endpoints)('%s opens %s %s, and nothing else does', async (scope, method, path, body) => {
+  test.each<[string, string, string, unknown]>(
+    endpoints.map(([scope, method, path, body]) => [scope, method, path, body]),
+  )('%s opens %s %s, and nothing else does', async (scope, method, path, body) => {
     const others = [...new Set(endpoints.map(([name]) => name))].filter((name) => name !== scope);
     await world.directory.setToken(token.sha256, { scopes: others });
     expect(await call(method, path, body)).toMatchObject({
