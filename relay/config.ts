@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { workerId } from '#crds/directory/worker-id.ts';
 import { commonSettings, parsedBy, port, readSettings, seconds, type SettingsResult } from '#crds/settings.ts';
 import { parseAllowed } from './webhooks/address-policy.ts';
 
@@ -13,6 +14,15 @@ const settings = z.object({
     .regex(/^[A-Za-z0-9._:-]{1,200}$/, 'letters, digits and . _ : - only')
     .default(() => hostname())
     .describe('Name of this process among the replicas. Default: the host name.'),
+  RELAY_WORKERS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe(
+      'Processes that share the port, one for each core to use; each is a replica, RELAY_ID:w1, RELAY_ID:w2, …',
+    ),
   POD_UID: z
     .string()
     .default('')
@@ -47,6 +57,9 @@ const settings = z.object({
 
 export type RelayConfig = z.output<typeof settings>;
 
+/** A worker process has no management port: its supervisor has that. */
+export type WorkerConfig = Omit<RelayConfig, 'METRICS_PORT'> & { readonly METRICS_PORT: undefined };
+
 /** @param args without node and script · @param environment process.env */
 export function readConfig(
   args: readonly string[],
@@ -63,4 +76,22 @@ export function processConfig(): RelayConfig {
   const stream = result.kind === 'help' ? process.stdout : process.stderr;
   stream.write(result.text);
   process.exit(result.kind === 'help' ? 0 : 2);
+}
+
+const WORKER_NUMBER = 'RELAY_WORKER_NUMBER';
+
+/** Added to the environment of a worker process. */
+export function workerEnvironment(worker: number): Readonly<Record<string, string>> {
+  return { [WORKER_NUMBER]: String(worker) };
+}
+
+/** The number of this worker process; undefined in every other process. Not a setting: only the supervisor sets it. */
+export function workerNumber(): number | undefined {
+  const text = process.env[WORKER_NUMBER];
+  return text === undefined ? undefined : Number(text);
+}
+
+/** What differs for a worker, besides the port: its own name among the replicas. */
+export function workerConfig(config: RelayConfig, worker: number): WorkerConfig {
+  return { ...config, RELAY_ID: workerId(config.RELAY_ID, worker), METRICS_PORT: undefined };
 }

@@ -3,7 +3,7 @@ import { pino, type Logger } from 'pino';
 import { loggedError } from '#crds/logged-error.ts';
 import { Registry } from 'prom-client';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
-import type { RelayConfig } from './config.ts';
+import type { RelayConfig, WorkerConfig } from './config.ts';
 import { monotonicClock } from './directory/clock.ts';
 import { Follower } from './directory/follower.ts';
 import { createFollowerMetrics } from './directory/metrics.ts';
@@ -24,6 +24,7 @@ import { createResolver } from './webhooks/resolver.ts';
 export type RelayContext = AsyncDisposable & {
   readonly log: Logger;
   readonly relay: Relay;
+  readonly metricsRegistry: Registry;
   /** Says goodbye to clients, then to the operator, then closes everything. For SIGTERM. */
   readonly shutDown: () => Promise<void>;
 };
@@ -33,7 +34,7 @@ const BLOCKING_TIMEOUT_MS = 5_000;
 
 /** Everything that a deployed relay is made of: Redis connections, the follower of the directory, the relay itself. */
 export async function createRelayContext(
-  config: RelayConfig,
+  config: RelayConfig | WorkerConfig,
   log: Logger = pino({
     level: config.LOG_LEVEL,
     base: { relay: config.RELAY_ID },
@@ -128,6 +129,7 @@ export async function createRelayContext(
   return {
     log,
     relay,
+    metricsRegistry,
     shutDown: async () => {
       await relay.drain();
       // Only now: until its last socket is gone a relay counts, and `Enforced` waits for it.

@@ -1,18 +1,36 @@
-import { processConfig } from './config.ts';
+import cluster from 'node:cluster';
+import { processConfig, workerConfig, workerNumber } from './config.ts';
 import { createRelayContext } from './context.ts';
+import { superviseRelay } from './supervisor.ts';
+import { answerSupervisor } from './worker.ts';
 
-const { log, shutDown } = await createRelayContext(processConfig());
+const config = processConfig();
+const worker = workerNumber();
 
-const stop = (signal: string): void => {
-  log.info({ signal }, 'stopping');
-  shutDown().then(
-    () => process.exit(0),
-    (error: unknown) => {
-      log.fatal({ err: error }, 'stopping failed');
-      process.exit(1);
-    },
+/** What SIGTERM and SIGINT call, and how the process then ends. */
+async function start(): Promise<{ readonly stop: (signal: string) => Promise<void> }> {
+  if (worker === undefined && config.RELAY_WORKERS > 1) return superviseRelay(config, cluster);
+  const { log, relay, metricsRegistry, shutDown } = await createRelayContext(
+    worker === undefined ? config : workerConfig(config, worker),
   );
-};
+  if (worker !== undefined) answerSupervisor({ ready: relay.ready, registry: metricsRegistry });
+  return {
+    stop: async (signal) => {
+      log.info({ signal }, 'stopping');
+      try {
+        await shutDown();
+        process.exit(0);
+      } catch (error) {
+        log.fatal({ err: error }, 'stopping failed');
+        process.exit(1);
+      }
+    },
+  };
+}
+
+const { stop } = await start();
 // A second signal ends the process at once, as Node does by default.
-process.once('SIGTERM', stop);
-process.once('SIGINT', stop);
+process.once('SIGTERM', (signal) => void stop(signal));
+// A terminal sends it to the whole group: workers are told by their supervisor, so that each is told once.
+if (worker === undefined) process.once('SIGINT', (signal) => void stop(signal));
+else process.on('SIGINT', () => undefined);

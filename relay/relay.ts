@@ -25,7 +25,7 @@ import { drain } from './server/drain.ts';
 import { FanOut, type Subscriber } from './server/fan-out.ts';
 import { Holds } from './server/holds.ts';
 import { Hub } from './server/hub.ts';
-import { createManagementServer } from './server/management.ts';
+import { createManagementServer, type ManagementSources } from './server/management.ts';
 import { Memberships } from './server/memberships.ts';
 import { relayMetrics } from './server/metrics.ts';
 import { Outbox } from './server/outbox.ts';
@@ -212,7 +212,11 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const management =
     settings.metricsPort === undefined
       ? undefined
-      : await listenManagement(createManagementServer(metrics, ready), settings.host, settings.metricsPort);
+      : await listenManagement(
+          createManagementServer(managementOf(parts.metricsRegistry, ready)),
+          settings.host,
+          settings.metricsPort,
+        );
   log.info({ port: clients.port, metricsPort: management?.port }, 'relay is listening');
 
   return {
@@ -241,6 +245,14 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     },
   };
 }
+
+/** The event loop that would answer is the one that is asked about, so an answer is all that `alive` needs. */
+const managementOf = (registry: Registry, ready: () => boolean): ManagementSources => ({
+  ready: () => Promise.resolve(ready()),
+  alive: () => Promise.resolve(true),
+  metrics: () => registry.metrics(),
+  contentType: registry.contentType,
+});
 
 const rosterTail = (change: RosterChange): string =>
   'added' in change ? memberAdded(change.added) : memberRemoved(change.removed);

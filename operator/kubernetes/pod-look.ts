@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { relayOfWorker } from '#crds/directory/worker-id.ts';
 import type { PodLook } from '../directory/pod-look.ts';
 import type { KubernetesClient } from './client.ts';
 import type { ResourceType } from './resource-type.ts';
@@ -11,7 +12,8 @@ const pod = z.object({
 });
 
 /**
- * Looks at the pod of a silent relay. Relays run in `namespace` and report their pod's name as id. A container that restarted in the same
+ * Looks at the pod of a silent relay. Relays run in `namespace` and report their pod's name as id, a worker process with its
+ * number behind it. A container that restarted in the same
  * pod reports as a newer boot by itself, so only the end of the whole pod is looked for here.
  */
 export function kubernetesPodLook(client: KubernetesClient, namespace: string): PodLook {
@@ -19,7 +21,7 @@ export function kubernetesPodLook(client: KubernetesClient, namespace: string): 
     look: async ({ id, podUid }, signal) => {
       // A relay outside the cluster (or of an older chart) says no UID: nobody can say anything about it.
       if (podUid === null) return 'unknown';
-      const found = await client.get<unknown>(PODS, { namespace, name: id }, { signal });
+      const found = await client.get<unknown>(PODS, { namespace, name: relayOfWorker(id) }, { signal });
       if (found === undefined) return 'gone';
       const parsed = pod.safeParse(found);
       if (!parsed.success) return 'unknown';

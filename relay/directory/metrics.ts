@@ -16,6 +16,7 @@ export function createFollowerMetrics(register: Registry, staleSeconds: () => nu
   const stale: Gauge = new Gauge({
     name: 'relay_directory_stale_seconds',
     help: 'Time since Redis last confirmed that this relay is up to date.',
+    aggregator: 'max',
     registers,
     collect: () => {
       stale.set(staleSeconds());
@@ -25,21 +26,25 @@ export function createFollowerMetrics(register: Registry, staleSeconds: () => nu
     revision: new Gauge({
       name: 'relay_directory_revision',
       help: 'Revision of the directory that this relay enforces.',
+      aggregator: 'min',
       registers,
     }),
     epoch: new Gauge({
       name: 'relay_directory_epoch',
       help: 'Epoch of the directory that this relay enforces.',
+      aggregator: 'min',
       registers,
     }),
     rejected: new Gauge({
       name: 'relay_directory_rejected_entries',
       help: 'Entries that this relay cannot enforce as published.',
+      aggregator: 'max',
       registers,
     }),
     unadmitted: new Gauge({
       name: 'relay_directory_unadmitted',
       help: '1 while this relay serves although no operator has admitted it.',
+      aggregator: 'max',
       registers,
     }),
     reloads: new Counter({

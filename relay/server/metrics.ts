@@ -24,7 +24,7 @@ export function relayMetrics(registry: Registry, sources: MetricSources): RelayM
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
   gauge(registry, 'relay_connections', 'Open WebSocket connections.', sources.connections);
-  gauge(registry, 'relay_ready', '1 while the relay is ready.', () => (sources.ready() ? 1 : 0));
+  gauge(registry, 'relay_ready', '1 while the relay is ready.', () => (sources.ready() ? 1 : 0), 'min');
   return {
     registry,
     refused: new Counter({
@@ -63,6 +63,13 @@ export function countRefusal(metrics: RelayMetrics, door: Door, code: RefusalCod
   metrics.refused.inc({ door, code });
 }
 
-function gauge(registry: Registry, name: string, help: string, read: () => number): void {
-  const metric: Gauge = new Gauge({ name, help, registers: [registry], collect: () => metric.set(read()) });
+/** @param aggregator how the values of several worker processes become one. */
+function gauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => number,
+  aggregator: 'sum' | 'min' = 'sum',
+): void {
+  const metric: Gauge = new Gauge({ name, help, aggregator, registers: [registry], collect: () => metric.set(read()) });
 }
