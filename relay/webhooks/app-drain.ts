@@ -29,9 +29,10 @@ export type DrainParts = {
   readonly log: Logger;
 };
 
-/** Deliveries of one webhook that are held in memory; what waits for a retry beyond these waits in the queue. */
+/** Deliveries of one webhook that are held in memory, about, and their bytes; what comes after these waits in the queue. */
 const WINDOW = 1_000;
-const READ_COUNT = 200;
+const WINDOW_BYTES = 1_048_576;
+const READ_COUNT = 100;
 /** A POST is only begun while the lease lasts longer than it can take, so that two replicas never send the same at the same time. */
 const LEASE_MARGIN_MS = 10_000;
 /** How soon it is noticed what another replica added: while the endpoints answer, and while there is nothing but pauses. */
@@ -125,7 +126,7 @@ export class AppDrain {
   }
 
   async #read(name: string, open: OpenLane): Promise<void> {
-    while (open.hasUnread && open.lane.size < WINDOW) {
+    while (open.hasUnread && open.lane.size < WINDOW && open.lane.bytes < WINDOW_BYTES) {
       const deliveries = await this.#parts.queue.read(this.#appId, name, open.lastRead, READ_COUNT);
       if (deliveries === 'away') return;
       open.lane.add(deliveries);

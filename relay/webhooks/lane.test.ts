@@ -110,7 +110,12 @@ test('batches: in order, one at a time, bounded in number and bytes; a batch tha
     event: { name: 'client_event', channel: 'a', event: 'client-x', data, socket_id: '1.1' },
   });
   big.add([clientEvent(), clientEvent(), clientEvent()]);
-  expect(big.take(0, true)).toHaveLength(2);
+  expect(big.bytes).toBeGreaterThan(300_000);
+  const two = big.take(0, true);
+  expect(two).toHaveLength(2);
+  big.sent(two);
+  big.sent(big.take(0, true));
+  expect(big.bytes).toBe(0);
 });
 
 test('refused: everything that is not under way elsewhere goes at once', () => {

@@ -27,6 +27,7 @@ export class Lane {
   readonly #random: () => number;
   /** In the order of the queue. */
   readonly #items = new Map<string, Item>();
+  #bytes = 0;
   #out = 0;
   /** POSTs that failed since one succeeded; those that were under way together count as one. */
   #failures = 0;
@@ -43,6 +44,11 @@ export class Lane {
     return this.#items.size;
   }
 
+  /** Of these deliveries' events. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** POSTs under way. */
   get out(): number {
     return this.#out;
@@ -51,6 +57,7 @@ export class Lane {
   add(deliveries: readonly Delivery[]): void {
     for (const delivery of deliveries) {
       const bytes = Buffer.byteLength(JSON.stringify(delivery.event));
+      this.#bytes += bytes;
       this.#items.set(delivery.id, { delivery, bytes, failures: 0, dueAt: 0, isOut: false, round: 0 });
     }
   }
@@ -92,7 +99,7 @@ export class Lane {
     this.#out -= 1;
     this.#failures = 0;
     this.#pausedUntil = 0;
-    for (const { id } of deliveries) this.#items.delete(id);
+    this.#delete(deliveries);
   }
 
   /** It was not sent after all. */
@@ -130,8 +137,7 @@ export class Lane {
       ({ delivery, failures, isOut }) =>
         !isOut && (failures > 0 || this.#failures > 0) && now - delivery.timeMs >= RETRY_WINDOW_MS,
     );
-    for (const { delivery } of gone) this.#items.delete(delivery.id);
-    return { deliveries: gone.map(({ delivery }) => delivery), reason: this.#lastReason };
+    return { deliveries: this.#delete(gone.map(({ delivery }) => delivery)), reason: this.#lastReason };
   }
 
   /** Takes out everything that is not under way: the endpoint will take nothing. `deliveries`: what was just refused. */
@@ -139,8 +145,7 @@ export class Lane {
     this.#out -= 1;
     const refused = new Set(deliveries.map(({ id }) => id));
     const gone = [...this.#items.values()].filter(({ delivery, isOut }) => !isOut || refused.has(delivery.id));
-    for (const { delivery } of gone) this.#items.delete(delivery.id);
-    return gone.map(({ delivery }) => delivery);
+    return this.#delete(gone.map(({ delivery }) => delivery));
   }
 
   /** When `take` or `expired` may have something that they do not have now; undefined: when something is added, sent or failed. */
@@ -153,5 +158,13 @@ export class Lane {
       for (const at of [due, end]) if (at > now && (next === undefined || at < next)) next = at;
     }
     return next;
+  }
+
+  #delete(deliveries: readonly Delivery[]): readonly Delivery[] {
+    for (const { id } of deliveries) {
+      this.#bytes -= this.#items.get(id)?.bytes ?? 0;
+      this.#items.delete(id);
+    }
+    return deliveries;
   }
 }

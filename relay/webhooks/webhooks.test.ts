@@ -60,7 +60,7 @@ function setApp(appId: string, hooks: readonly HookFields[], keys = ['first', 's
       enabled: true,
       keys: keys.map((key) => ({ id: key, key, secret: '' })),
       authentication: { bearer: true, keyAndSecret: true, signature: true },
-      limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 1 },
+      limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 1, rate: null },
       channels: { clientEvents: true, encrypted: true, subscriptionCounts: false, watchlists: false, cacheSeconds: 1 },
       webhooks,
     },
