@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Rate } from './rate.ts';
 import { conditions, objectName, type Resource } from './resource.ts';
 import type { TransitionRule } from './transition-rule.ts';
 import { defaultedWebhooks, webhooks, type DefaultedWebhook } from './webhook.ts';
@@ -190,6 +191,8 @@ export type DefaultedApp = {
     readonly eventBytes: number;
     readonly clientEventsPerSecond: number;
     readonly presenceMembers: number;
+    /** null: the installation's default. */
+    readonly rate: Rate | null;
   };
   readonly channels: {
     readonly clientEvents: boolean;
@@ -223,6 +226,7 @@ export function defaultedApp(name: string, spec: RelayAppSpec): DefaultedApp {
       eventBytes: spec.limits?.eventBytes ?? 10_240,
       clientEventsPerSecond: spec.limits?.clientEventsPerSecond ?? 10,
       presenceMembers: spec.limits?.presenceMembers ?? 100,
+      rate: null,
     },
     channels: {
       clientEvents: spec.channels?.clientEvents ?? true,

@@ -17,6 +17,8 @@ export const WEBHOOK_EVENTS = [
 ] as const;
 export type WebhookEventName = (typeof WEBHOOK_EVENTS)[number];
 
+const rate = z.object({ requestsPerMinute: z.int().min(1), burst: z.int().min(1) });
+
 const webhookEndpoint = z.object({
   /** Unique in the app. */
   name: z.string(),
@@ -46,6 +48,8 @@ export const appEntryBody = z.object({
     clientEventsPerSecond: z.int(),
     /** Distinct users of one presence channel. */
     presenceMembers: z.int().default(100),
+    /** null: the installation's default. */
+    rate: rate.nullable().default(null),
   }),
   channels: z.object({
     clientEvents: z.boolean(),
@@ -69,6 +73,8 @@ export const tokenEntryBody = z.object({
   expiresAt: z.int().nullable(),
   /** What it may do (crds/scopes.ts); null: everything. */
   scopes: z.array(z.string()).nullable().default(null),
+  /** Its own budget; null: it draws on the app's. */
+  rate: rate.nullable().default(null),
 });
 export type TokenEntryBody = z.infer<typeof tokenEntryBody>;
 

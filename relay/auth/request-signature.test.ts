@@ -15,7 +15,7 @@ const keysOf = (...pairs: readonly (readonly [key: string, secret: string])[]): 
       enabled: true,
       keys: pairs.map(([key]) => ({ id: key, key, secret: '' })),
       authentication: { bearer: true, keyAndSecret: true, signature: true },
-      limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 100 },
+      limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 100, rate: null },
       channels: {
         clientEvents: true,
         encrypted: true,

@@ -18,7 +18,7 @@ function decoded(headers: string | null): DecodedEntry | undefined {
     enabled: true,
     keys: [{ id: 'k1', key: 'key', secret: sealed('key.k1', 'secret') }],
     authentication: { bearer: true, keyAndSecret: true, signature: true },
-    limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 1 },
+    limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 1, rate: null },
     channels: {
       clientEvents: true,
       encrypted: true,

@@ -19,7 +19,7 @@ const app = (changes: Partial<Omit<App, 'keys'>> = {}): App => ({
       enabled: true,
       keys: [{ id: 'k1', key: 'appkey', secret: '' }],
       authentication: { bearer: true, keyAndSecret: true, signature: true },
-      limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100 },
+      limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
       channels: {
         clientEvents: true,
         encrypted: true,
@@ -42,6 +42,7 @@ const token = (changes: Partial<Token> = {}): Token => ({
   environment: 'Live',
   expiresAt: null,
   scopes: null,
+  rate: null,
   sha256: minted.sha256,
   revision: 1,
   ...changes,

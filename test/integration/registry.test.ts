@@ -22,7 +22,7 @@ const NOW = Date.parse('2026-05-01T12:00:00Z');
 const policy: AppPolicy = {
   enabled: true,
   authentication: { bearer: true, keyAndSecret: true, signature: true },
-  limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100 },
+  limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
   channels: { clientEvents: true, encrypted: true, subscriptionCounts: false, watchlists: false, cacheSeconds: 1_800 },
   webhooks: [],
 };

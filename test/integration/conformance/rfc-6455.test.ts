@@ -15,7 +15,7 @@ const LARGEST_MESSAGE = 64 * 1024 + 6 * EVENT_BYTES;
 
 beforeAll(async () => {
   await world.directory.setApp({
-    limits: { connections: null, eventBytes: EVENT_BYTES, clientEventsPerSecond: 10, presenceMembers: 100 },
+    limits: { connections: null, eventBytes: EVENT_BYTES, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
   });
   relay = await world.relay();
 });

@@ -21,7 +21,13 @@ afterEach(async () => {
   await other[Symbol.asyncDispose]();
 });
 
-const LIMITS = { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100 } as const;
+const LIMITS = {
+  connections: null,
+  eventBytes: 10_240,
+  clientEventsPerSecond: 10,
+  presenceMembers: 100,
+  rate: null,
+} as const;
 const CHANNELS = {
   clientEvents: true,
   encrypted: true,
@@ -86,7 +92,7 @@ describe('presence', () => {
   });
 
   test('a full channel refuses another user, not another socket of a member', async () => {
-    await world.directory.setApp({ limits: { ...LIMITS, presenceMembers: 1 } });
+    await world.directory.setApp({ limits: { ...LIMITS, presenceMembers: 1, rate: null } });
     await using ada = await TestClient.connected(relay.port);
     await using adaAgain = await TestClient.connected(other.port);
     await using bob = await TestClient.connected(other.port);

@@ -23,7 +23,7 @@ export class HandBuiltDirectory implements Directory {
       name: 'checkout',
       enabled: true,
       authentication: { bearer: true, keyAndSecret: true, signature: true },
-      limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100 },
+      limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
       channels: {
         clientEvents: true,
         encrypted: true,
@@ -54,6 +54,7 @@ export class HandBuiltDirectory implements Directory {
       environment: 'Live',
       expiresAt: null,
       scopes: null,
+      rate: null,
       ...fields,
       sha256,
       revision: 1,

@@ -239,7 +239,7 @@ describe('sockets follow the directory', () => {
   test('a change that concerns no socket closes none', async () => {
     await using client = await TestClient.connected(relay.port);
     await world.directory.setApp({
-      limits: { connections: 5, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 100 },
+      limits: { connections: 5, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 100, rate: null },
     });
     await client.settled();
     expect(client.closeCode).toBeUndefined();
@@ -271,7 +271,7 @@ describe('connecting', () => {
 
   test('the quota counts all replicas', async () => {
     await world.directory.setApp({
-      limits: { connections: 2, eventBytes: 100, clientEventsPerSecond: 1, presenceMembers: 100 },
+      limits: { connections: 2, eventBytes: 100, clientEventsPerSecond: 1, presenceMembers: 100, rate: null },
     });
     await using one = await TestClient.connected(relay.port);
     await using _two = await TestClient.connected(other.port);
@@ -307,7 +307,7 @@ describe('subscriptions and client events', () => {
 
   test('the rate of a connection: 4301, and the socket stays', async () => {
     await world.directory.setApp({
-      limits: { connections: null, eventBytes: 100, clientEventsPerSecond: 2, presenceMembers: 100 },
+      limits: { connections: null, eventBytes: 100, clientEventsPerSecond: 2, presenceMembers: 100, rate: null },
     });
     await using sender = await TestClient.connected(relay.port);
     await using receiver = await TestClient.connected(relay.port);
