@@ -99,8 +99,14 @@ export class RawWebSocket implements AsyncDisposable {
   /** The first text frame that contains this, now or later. */
   async text(containing: string): Promise<string> {
     return eventually(() => this.texts().find((text) => text.includes(containing)), {
+      interval: 2,
       describe: `a text with ${containing} among ${JSON.stringify(this.texts())}, ${this.head}`,
     });
+  }
+
+  get socketId(): string {
+    const established = this.texts().find((text) => text.includes('pusher:connection_established'));
+    return /\d+\.\d+/.exec(established ?? '')?.[0] ?? '';
   }
 
   texts(): string[] {

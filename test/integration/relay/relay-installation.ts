@@ -35,9 +35,11 @@ export type RelayInstallation = AsyncDisposable & {
   readonly operator: RunningOperator;
   /** Starts a relay and does not wait until it is ready. It is stopped with the installation. */
   launch(id: string, env?: Readonly<Record<string, string>>): Promise<RelayProcess>;
+  /** Waits until these are ready; from then on what is published is waited for. */
+  ready(...relays: readonly RelayProcess[]): Promise<void>;
   /** Starts relays, waits until each is ready. */
   relays(...ids: string[]): Promise<RelayProcess[]>;
-  /** Publishes the app; resolves when every relay of `relays()` has it. */
+  /** Publishes the app; resolves when every relay that serves has it. */
   app(fields: AppFields): Promise<void>;
   /** Publishes a bearer token of the app; resolves to it when every relay has it. */
   token(appId: string, scopes?: readonly string[]): Promise<string>;
@@ -57,14 +59,18 @@ export async function startRelayInstallation(postgresUrl: string): Promise<Relay
     const revision = await operator.publish(change);
     if (serving) await operator.enforcedByAll(revision);
   };
+  const ready: RelayInstallation['ready'] = async (...relays) => {
+    await Promise.all(relays.map(isReady));
+    serving = true;
+  };
   return {
     redis,
     operator,
     launch,
+    ready,
     relays: async (...ids) => {
       const relays = await Promise.all(ids.map((id) => launch(id)));
-      await Promise.all(relays.map(isReady));
-      serving = true;
+      await ready(...relays);
       return relays;
     },
     app: (fields) => enforced(appChange(fields)),

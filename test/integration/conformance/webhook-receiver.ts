@@ -1,0 +1,39 @@
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+
+export type Delivery = { readonly headers: IncomingHttpHeaders; readonly body: string };
+
+/** What a customer runs to receive webhooks: keeps every POST as it came, answers 200. */
+export type WebhookReceiver = AsyncDisposable & {
+  readonly url: string;
+  readonly deliveries: readonly Delivery[];
+  /** Events of all deliveries so far, in order of arrival. */
+  events(): Record<string, unknown>[];
+};
+
+export async function startWebhookReceiver(): Promise<WebhookReceiver> {
+  const deliveries: Delivery[] = [];
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      deliveries.push({ headers: request.headers, body: Buffer.concat(chunks).toString() });
+      response.end();
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the receiver has no port');
+  return {
+    url: `http://127.0.0.1:${address.port}/webhooks`,
+    deliveries,
+    events: () =>
+      deliveries.flatMap(({ body }) => (JSON.parse(body) as { readonly events: Record<string, unknown>[] }).events),
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
