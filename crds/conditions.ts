@@ -27,6 +27,7 @@ export const REASON = {
   SecretNotFound: 'SecretNotFound',
   SecretNotReferable: 'SecretNotReferable',
   HeadersInvalid: 'HeadersInvalid',
+  UrlInvalid: 'UrlInvalid',
   // Enforced (directory.md)
   Publishing: 'Publishing',
   Rejected: 'Rejected',

@@ -26,7 +26,15 @@ export function webhooksOf({ object, references }: Pick<AppSnapshot, 'object' | 
   const headers = new Map<string, Secret>();
   const cautions: Caution[] = [];
   for (const webhook of defaultedApp(app, object.spec).webhooks) {
-    const { name, headersFrom } = webhook;
+    const { name, url, headersFrom } = webhook;
+    // What CEL cannot know, such as http://256.256.256.256/: no relay could send there.
+    if (!URL.canParse(url)) {
+      cautions.push({
+        reason: REASON.UrlInvalid,
+        message: `nothing is sent to webhook ${name}: its url cannot be read`,
+      });
+      continue;
+    }
     const found = headersFrom === undefined ? undefined : headersOf(references, namespace, headersFrom);
     if (found !== undefined && 'reason' in found) {
       cautions.push({ ...found, message: `nothing is sent to webhook ${name}: ${found.message}` });

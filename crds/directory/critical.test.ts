@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { criticalFields, KNOWN_CRITICAL } from './critical.ts';
+import { tokenEntryKey, type EntryChange } from './entry-body.ts';
+
+const key = tokenEntryKey('a'.repeat(64));
+const body = { id: 'id', appId: '1', namespace: 'a', name: 'b', environment: 'Live', expiresAt: null } as const;
+
+test.each<[string, EntryChange, string[]]>([
+  ['scopes', { key, body: { ...body, scopes: ['events:publish'] } }, ['scopes']],
+  ['no scopes at all', { key, body: { ...body, scopes: [] } }, ['scopes']],
+  ['full access', { key, body: { ...body, scopes: null } }, []],
+  ['a token of an earlier version', { key, body }, []],
+  ['a removal, which every relay can carry out', { key, body: null }, []],
+])('%s', (_, change, expected) => {
+  expect(criticalFields(change)).toEqual(expected);
+});
+
+test('this version knows what it lists itself', () => {
+  const listed = criticalFields({ key, body: { ...body, scopes: ['events:publish'] } });
+  expect(listed.filter((field) => !KNOWN_CRITICAL.has(field))).toEqual([]);
+});
