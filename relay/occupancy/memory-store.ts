@@ -64,6 +64,8 @@ export class MemoryStores {
   readonly #apps = new Map<string, AppRecord>();
   readonly #beats = new Map<string, number>();
   readonly #touched = new Map<string, Set<string>>();
+  /** Who buries whom. */
+  readonly #burials = new Map<string, string>();
   #version = 1;
   #away = false;
 
@@ -84,6 +86,7 @@ export class MemoryStores {
     this.#apps.clear();
     this.#beats.clear();
     this.#touched.clear();
+    this.#burials.clear();
   }
 
   store(replica: string): OccupancyStore {
@@ -92,7 +95,7 @@ export class MemoryStores {
       replica,
       apply: (appId, write) => here(() => this.#apply(appId, replica, write)),
       own: (appId) => here(() => this.#own(appId, replica)),
-      mark: (appId) => here(() => this.#own(appId, replica).mark),
+      marks: (appIds) => here(() => appIds.map((appId) => this.#own(appId, replica).mark)),
       totals: (appId) => here(() => new Map(this.#apps.get(appId)?.totals)),
       total: (appId, fields) => here(() => fields.map((field) => this.#apps.get(appId)?.totals.get(field) ?? 0)),
       roster: (appId, channel) => here(() => this.#roster(this.#app(appId), channel)),
@@ -105,12 +108,12 @@ export class MemoryStores {
       touch: async (appIds) => (await here(() => this.#touch(replica, appIds))) ?? false,
       untouch: async (appId) => void (await here(() => this.#touched.get(replica)?.delete(appId))),
       beat: () => here(() => this.#beat(replica)),
-      appsOfDead: (dead) => here(() => [...(this.#touched.get(dead) ?? [])]),
+      appsOfDead: (dead) => here(() => this.#appsOfDead(dead, replica)),
       reap: (appId, dead, rules) => here(() => this.#reap(appId, dead, rules)),
       bury: async (dead) => {
         await here(() => this.#bury(dead));
       },
-      [Symbol.asyncDispose]: async () => {
+      leave: async () => {
         await here(() => this.#forget(replica));
       },
     };
@@ -333,7 +336,15 @@ export class MemoryStores {
     return { ...this.#settled(step), done: true };
   }
 
+  #appsOfDead(dead: string, by: string): string[] | undefined {
+    const other = this.#burials.get(dead);
+    if (other !== undefined && other !== by) return undefined;
+    this.#burials.set(dead, by);
+    return [...(this.#touched.get(dead) ?? [])];
+  }
+
   #bury(dead: string): void {
+    this.#burials.delete(dead);
     if (this.#options.now() - (this.#beats.get(dead) ?? 0) > this.#leaseMs) this.#forget(dead);
   }
 

@@ -39,6 +39,9 @@ export class SharedState implements AsyncDisposable {
   readonly #leaseMs: number;
   readonly #timer: NodeJS.Timeout;
   #beating: Promise<void> | undefined;
+  #looking: Promise<void> | undefined;
+  #burying: Promise<void> | undefined;
+  #turn = 0;
   #lastBeatAt: number | undefined;
   /** Since when there was no gap between beats: others had their chance to beat for as long. */
   #inContactSince: number | undefined;
@@ -82,36 +85,55 @@ export class SharedState implements AsyncDisposable {
     this.#closed = true;
     clearInterval(this.#timer);
     this.#rosters.close();
-    await this.#beating;
-    await this.#writer.close();
-    await this.#parts.store[Symbol.asyncDispose]();
+    await this.quiet();
+    const isAnythingLeft = await this.#writer.close();
+    // Else it is taken for dead after its lease, and who buries it sees to that.
+    if (!isAnythingLeft) await this.#parts.store.leave();
   }
 
+  /** Resolves when nothing of the last beat is under way. */
+  async quiet(): Promise<void> {
+    await this.#beating;
+    await Promise.all([this.#looking, this.#burying]);
+  }
+
+  /** Only the sign of life; what follows from it may take longer than the next one. */
   async #beatOnce(): Promise<void> {
     const { store, now } = this.#parts;
     const beat = await store.beat();
-    if (beat === undefined) return;
+    if (beat === undefined || this.#closed) return;
     this.#silent = new Set(beat.silent);
     const at = now();
     if (this.#lastBeatAt === undefined || at - this.#lastBeatAt > this.#leaseMs / 2) this.#inContactSince = at;
     this.#lastBeatAt = at;
     const touched = this.#writer.touched();
-    if (beat.apps !== touched.length && touched.length > 0) await store.touch(touched);
+    if (beat.apps < touched.length) await store.touch(touched);
     this.#writer.beat();
-    await this.#lookForLosses();
+    this.#looking ??= this.#lookForLosses().finally(() => {
+      this.#looking = undefined;
+    });
     if (this.#inContactSince === undefined || at - this.#inContactSince < this.#leaseMs) return;
-    for (const dead of beat.dead) if (dead !== store.replica && !this.#closed) await this.#bury(dead);
+    const dead = beat.dead.filter((replica) => replica !== store.replica);
+    if (dead.length === 0) return;
+    this.#burying ??= this.#buryAll(dead).finally(() => {
+      this.#burying = undefined;
+    });
   }
 
   /** Marks that the store does not have any more, and changes of rosters that were not heard. */
   async #lookForLosses(): Promise<void> {
     const { store } = this.#parts;
-    const looks = [...this.#writer.marks()].map(async ([appId, mark]) => {
-      const found = await store.mark(appId);
-      if (found !== undefined && found !== mark) this.#writer.lost(appId, mark);
-    });
-    for (const [appId, channels] of this.#rosters.watched()) looks.push(this.#lookAtRosters(appId, channels));
-    await Promise.all(looks);
+    const marks = [...this.#writer.marks()];
+    for (let from = 0; from < marks.length && !this.#closed; from += MARKS_PER_LOOK) {
+      const some = marks.slice(from, from + MARKS_PER_LOOK);
+      const found = await store.marks(some.map(([appId]) => appId));
+      some.forEach(([appId, mark], index) => {
+        if (found !== undefined && found[index] !== mark) this.#writer.lost(appId, mark);
+      });
+    }
+    this.#turn = (this.#turn + 1) % ROSTER_TURNS;
+    const watched = [...this.#rosters.watched()].filter((_, index) => index % ROSTER_TURNS === this.#turn);
+    for (const [appId, channels] of watched) if (!this.#closed) await this.#lookAtRosters(appId, channels);
   }
 
   async #lookAtRosters(appId: string, channels: readonly string[]): Promise<void> {
@@ -123,25 +145,40 @@ export class SharedState implements AsyncDisposable {
     }
   }
 
-  async #bury(dead: string): Promise<void> {
-    const { store, rules, onWebhooks, onRecovered, log } = this.#parts;
-    const apps = await store.appsOfDead(dead);
-    if (apps === undefined) return;
-    log.warn({ replica: dead, apps: apps.length }, 'a replica is dead, taking its numbers back');
-    for (const appId of apps) {
-      for (let done = false; !done;) {
-        const reaped = await store.reap(appId, dead, rules(appId));
-        if (reaped === undefined) return; // Away: at a later beat.
-        if (reaped.enqueued > 0) onWebhooks(appId);
-        this.#writer.dueIn(appId, reaped.dueInMs);
-        done = reaped.done;
+  async #buryAll(dead: readonly string[]): Promise<void> {
+    const { store, log } = this.#parts;
+    for (const replica of dead) {
+      const apps = this.#closed ? undefined : await store.appsOfDead(replica);
+      if (apps === undefined) continue;
+      log.warn({ replica, apps: apps.length }, 'a replica is gone without a goodbye, taking its numbers back');
+      let areAllDone = true;
+      for (let from = 0; from < apps.length && areAllDone; from += APPS_AT_ONCE) {
+        const some = apps.slice(from, from + APPS_AT_ONCE);
+        areAllDone = (await Promise.all(some.map((appId) => this.#reap(appId, replica)))).every(Boolean);
       }
-      onRecovered(appId);
+      // Else again at a later beat.
+      if (areAllDone) await store.bury(replica);
     }
-    await store.bury(dead);
+  }
+
+  async #reap(appId: string, dead: string): Promise<boolean> {
+    const { store, rules, onWebhooks, onRecovered } = this.#parts;
+    for (let done = false; !done;) {
+      const reaped = this.#closed ? undefined : await store.reap(appId, dead, rules(appId));
+      if (reaped === undefined) return false;
+      if (reaped.enqueued > 0) onWebhooks(appId);
+      this.#writer.dueIn(appId, reaped.dueInMs);
+      done = reaped.done;
+    }
+    onRecovered(appId);
+    return true;
   }
 }
 
+const MARKS_PER_LOOK = 500;
+/** Versions of rosters are looked at only every so many beats: a message is lost with a connection, and seldom otherwise. */
+const ROSTER_TURNS = 5;
+const APPS_AT_ONCE = 16;
 const ROSTERS_PER_LOOK = 200;
 
 function localNumbers(local: LocalCounts, members: LocalMembers): LocalNumbers {

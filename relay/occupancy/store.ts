@@ -9,13 +9,13 @@
  *
  * All answers are undefined while the store is away. Nothing rejects.
  */
-export interface OccupancyStore extends AsyncDisposable {
+export interface OccupancyStore {
   readonly replica: string;
   apply(appId: string, write: Write): Promise<Applied | undefined>;
   /** What the store has of this replica. */
   own(appId: string): Promise<Own | undefined>;
-  /** The mark alone, '' for none: asked at every beat. */
-  mark(appId: string): Promise<string | undefined>;
+  /** The marks alone, in order, '' for none: asked at every beat. */
+  marks(appIds: readonly string[]): Promise<readonly string[] | undefined>;
   totals(appId: string): Promise<ReadonlyMap<string, number> | undefined>;
   /** One number for each field. */
   total(appId: string, fields: readonly string[]): Promise<readonly number[] | undefined>;
@@ -38,6 +38,8 @@ export interface OccupancyStore extends AsyncDisposable {
   reap(appId: string, replica: string, rules: Rules): Promise<(Settled & { readonly done: boolean }) | undefined>;
   /** Forgets a dead replica, unless it has come back. */
   bury(replica: string): Promise<void>;
+  /** A goodbye: this replica has nothing left here. */
+  leave(): Promise<void>;
 }
 
 /** What an app wants to have announced. `webhooks`: names of webhook events. */

@@ -101,9 +101,10 @@ export class Writer {
 
   /** What is held back becomes due then. */
   dueIn(appId: string, ms: number | undefined): void {
-    if (ms === undefined || this.#closed) return;
     clearTimeout(this.#due.get(appId));
-    const timer = setTimeout(() => void this.#settle(appId), Math.max(ms, 1)).unref();
+    this.#due.delete(appId);
+    if (ms === undefined) return;
+    const timer = setTimeout(() => (this.#closed ? undefined : void this.#settle(appId)), Math.max(ms, 1)).unref();
     this.#due.set(appId, timer);
   }
 
@@ -115,18 +116,18 @@ export class Writer {
     this.#writing.set(appId, writing);
   }
 
-  /** Writes zeros for everything, and no more after that. */
-  async close(): Promise<void> {
+  /** Writes zeros for everything, and no more after that. Answers whether something is left that others must see to. */
+  async close(): Promise<boolean> {
     this.#closed = true;
     for (const timer of this.#due.values()) clearTimeout(timer);
     await Promise.all(this.#writing.values());
-    const apps = [...this.#apps];
     await Promise.all(
-      apps.map(async ([appId, ledger]) => {
+      [...this.#apps].map(async ([appId, ledger]) => {
         ledger.leaveAll();
         if (ledger.hasWork()) await this.#write(appId);
       }),
     );
+    return this.#due.size > 0 || [...this.#apps.values()].some((ledger) => !ledger.isEmpty());
   }
 
   #ledger(appId: string): AppLedger {

@@ -1,3 +1,4 @@
+import { Cluster } from 'ioredis';
 import { z } from 'zod';
 import { PATIENCE_MS } from '../bus/bus.ts';
 import type { Monotonic } from '../limits/monotonic.ts';
@@ -111,9 +112,10 @@ export class RedisOccupancyStore implements OccupancyStore {
     return { mark, counts: new Map([...found].map(([field, count]) => [field, Number(count)])) };
   }
 
-  async mark(appId: string): Promise<string | undefined> {
-    const answer = await this.#patience.ask((client) => client.hget(this.#ownKey(appId), scripts.MARK));
-    return answer === undefined ? undefined : (answer ?? '');
+  async marks(appIds: readonly string[]): Promise<readonly string[] | undefined> {
+    const keys = appIds.map((appId) => this.#ownKey(appId));
+    const answers = await this.#patience.ask((client) => fieldOfMany(client, keys, scripts.MARK));
+    return answers?.map((mark) => mark ?? '');
   }
 
   async totals(appId: string): Promise<ReadonlyMap<string, number> | undefined> {
@@ -185,7 +187,7 @@ export class RedisOccupancyStore implements OccupancyStore {
     await this.#run(BURY, this.#burialKeys(replica), [replica, this.#leaseMs]);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  async leave(): Promise<void> {
     // A lease of -1: it has spoken, and is gone all the same.
     await this.#run(BURY, this.#burialKeys(this.replica), [this.replica, -1]);
   }
@@ -221,6 +223,18 @@ export class RedisOccupancyStore implements OccupancyStore {
     const { beats, appsOf, burial } = this.#options.keys;
     return [beats, appsOf(replica), burial(replica)];
   }
+}
+
+/** As few writes to the connection as the form of Redis allows. */
+async function fieldOfMany(client: RedisClient, keys: readonly string[], field: string): Promise<(string | null)[]> {
+  if (client instanceof Cluster) return Promise.all(keys.map((key) => client.hget(key, field)));
+  const pipeline = client.pipeline();
+  for (const key of keys) pipeline.hget(key, field);
+  const answers = (await pipeline.exec()) ?? [];
+  return answers.map(([error, value]) => {
+    if (error !== null) throw error;
+    return typeof value === 'string' ? value : null;
+  });
 }
 
 function pairs(flat: readonly string[]): [string, string][] {

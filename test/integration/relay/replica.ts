@@ -9,7 +9,7 @@ import type { OccupancyStore, Rules } from '#relay/occupancy/store.ts';
 import type { Member, RosterChange } from '#relay/presence/presence.ts';
 import { appKeys } from '#relay/redis/app-keys.ts';
 import { RedisBus } from '#relay/redis/bus.ts';
-import { connectRedis, whenReady } from '#relay/redis/connection.ts';
+import { connectRedis, whenReady, type RedisConnection } from '#relay/redis/connection.ts';
 import { RedisOccupancyStore } from '#relay/redis/occupancy-store.ts';
 import { webhookEvent, type WebhookEvent } from '#relay/webhooks/webhook-sink.ts';
 import { SocketRegistry } from '#relay/server/socket-registry.ts';
@@ -181,6 +181,10 @@ export const ALL_WEBHOOKS: Rules = {
 
 export type World = AsyncDisposable & {
   replica(name: string, rules?: Rules): Promise<Replica>;
+  /** A replica's part of the store alone. */
+  store(name: string): Promise<OccupancyStore>;
+  /** Forgets everything, as FLUSHALL. */
+  lose(): Promise<void>;
   /** Webhook events of the app, oldest first, as `{name} {channel} {user}`. */
   webhooks(appId: string): Promise<string[]>;
 };
@@ -208,12 +212,18 @@ export function memoryWorld(
         beat: () => alive(() => store.beat()),
         apply: (appId, write) => alive(() => store.apply(appId, write)),
         own: (appId) => alive(() => store.own(appId)),
-        mark: (appId) => alive(() => store.mark(appId)),
-        [Symbol.asyncDispose]: async () => void (killed || (await store[Symbol.asyncDispose]())),
+        marks: (appIds) => alive(() => store.marks(appIds)),
+        leave: () => (killed ? Promise.resolve() : store.leave()),
       };
       const bus = (listener: BusListener): Bus => new MemoryBus(wire, name, listener);
       const parts = { bus, store: mortal, cut: () => void (killed = true), rules: () => rules, ...timing };
       return Promise.resolve(new Replica(name, parts));
+    },
+    store: (name) => Promise.resolve(stores.store(name)),
+    lose: () => {
+      stores.lose();
+      events.clear();
+      return Promise.resolve();
     },
     webhooks: (appId) => Promise.resolve(events.get(appId) ?? []),
     [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -260,17 +270,31 @@ export async function streamed(
   return entries.map(([, fields]) => described(webhookEvent.parse(JSON.parse(fields[1] ?? '{}'))));
 }
 
+type OpenStore = { readonly store: OccupancyStore; readonly client: RedisConnection };
+const close = ({ client }: OpenStore): void => client.disconnect();
+
+async function redisStore(url: string, name: string, timing: Timing): Promise<OpenStore> {
+  const client = connectRedis({ url, log: pino({ level: 'silent' }), name });
+  await whenReady(client, AbortSignal.timeout(30_000));
+  const now = (): number => performance.now();
+  return { client, store: new RedisOccupancyStore({ client, keys: appKeys(), replica: name, now, ...timing }) };
+}
+
 export async function redisWorld(timing: Timing = QUICK): Promise<World> {
-  const server = await startRedis({ acl: await documentedUsers() });
+  const stack = new AsyncDisposableStack();
+  const server = stack.use(await startRedis({ acl: await documentedUsers() }));
   return {
     replica: (name, rules) => redisReplica(withUser(server.url, 'relay'), name, rules, timing),
+    store: async (name) => stack.adopt(await redisStore(withUser(server.url, 'relay'), name, timing), close).store,
+    lose: async () => void (await server.command('FLUSHALL')),
     webhooks: (appId) => streamed(server.command.bind(server), appId),
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
 
 export async function clusterWorld(timing: Timing = QUICK): Promise<World> {
-  const cluster = await startCluster();
+  const stack = new AsyncDisposableStack();
+  const cluster = stack.use(await startCluster());
   const url = `redis+cluster://${cluster.nodes.map(({ host, port }) => `${host}:${port}`).join(',')}`;
   return {
     replica: (name, rules) => redisReplica(url, name, rules, timing),
@@ -278,7 +302,9 @@ export async function clusterWorld(timing: Timing = QUICK): Promise<World> {
       const node = await cluster.ownerOf(`{rly:app:${appId}}`);
       return streamed(node.command.bind(node), appId);
     },
-    [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+    store: async (name) => stack.adopt(await redisStore(url, name, timing), close).store,
+    lose: async () => void (await Promise.all(cluster.nodes.map((node) => node.command('FLUSHALL')))),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
 
