@@ -6,7 +6,7 @@ import {
   type SubscriptionRefusal,
   type SubscriptionState,
 } from '../protocol/subscription.ts';
-import type { PresenceIdentity, User } from '../protocol/user-data.ts';
+import type { User } from '../protocol/user-data.ts';
 import type { Subscriber } from './fan-out.ts';
 import type { Hub } from './hub.ts';
 import type { Joined } from './memberships.ts';
@@ -15,7 +15,7 @@ import type { Joined } from './memberships.ts';
 type Subscription = {
   state: SubscriptionState;
   /** As whom the socket is a member of a presence channel. */
-  readonly member: PresenceIdentity | undefined;
+  readonly userId: string | undefined;
 };
 
 type Admitted = Exclude<SubscriptionVerdict, { refusal: SubscriptionRefusal }>;
@@ -39,7 +39,7 @@ export class Subscriptions {
 
   /** Who the socket is on a presence channel. */
   userIdOn(channel: string): string | undefined {
-    return this.#byChannel.get(channel)?.member?.userId;
+    return this.#byChannel.get(channel)?.userId;
   }
 
   /** Channels that it is subscribed to. */
@@ -62,7 +62,7 @@ export class Subscriptions {
     });
     if ('refusal' in verdict) return this.#happened(request.channel, { type: 'refused', refusal: verdict.refusal });
     if (known !== undefined) return this.#happened(request.channel, { type: 'requested' });
-    this.#byChannel.set(request.channel, { state: 'none', member: verdict.member });
+    this.#byChannel.set(request.channel, { state: 'none', userId: verdict.member?.userId });
     this.#happened(request.channel, { type: 'requested' }, verdict);
   }
 
@@ -82,7 +82,7 @@ export class Subscriptions {
     if (next.state === 'none') this.#byChannel.delete(channel);
     for (const effect of next.effects) {
       if (effect.do === 'send') this.#socket.send(effect.text);
-      else if (effect.do === 'leave') this.#hub.memberships.leave(this.#socket, channel, subscription?.member?.userId);
+      else if (effect.do === 'leave') this.#hub.memberships.leave(this.#socket, channel, subscription?.userId);
       else if (effect.do === 'attach') joined?.attach();
       else if (subscription !== undefined && admitted !== undefined) void this.#join(subscription, admitted);
     }

@@ -53,13 +53,12 @@ export class Users {
       if (!isCurrent()) return;
     }
     socket.send(signinSuccess(userData));
-    watchlists.unwatch(socket);
-    if (directory.appById(socket.appId)?.channels.watchlists !== true) return;
-    if (user.watchlistCut) {
+    const enabled = directory.appById(socket.appId)?.channels.watchlists === true;
+    if (enabled && user.watchlistCut) {
       const message = `A watchlist has at most ${MAX_WATCHLIST} users; the first ${MAX_WATCHLIST} are watched`;
       socket.send(errorMessage(ErrorCode.watchlistTooLong, message));
     }
-    if (user.watchlist.length > 0) await watchlists.watch(socket, user.watchlist);
+    await watchlists.watch(socket, enabled ? user.watchlist : []);
   }
 
   signOut(socket: UserSocket, userId: string): void {

@@ -44,10 +44,17 @@ export class Watchlists {
     parts.signals.on('user-offline', (appId, channel) => this.#signalled(appId, channel, false));
   }
 
-  /** Tells the socket who of them is online now, and every change from then on, until `unwatch`. It must watch nobody yet. */
+  /**
+   * Tells the socket who of them is online now, and every change from then on, until `unwatch`. Replaces whom it watched; the same ones
+   * again are no change, or a client that repeats its sign-in would cost a hundred subscriptions each time.
+   */
   async watch(watcher: Watcher, userIds: readonly string[]): Promise<void> {
     const { bus } = this.#parts;
     const { appId } = watcher;
+    const former = this.#lists.get(watcher);
+    if (former?.length === userIds.length && former.every(({ userId }, at) => userId === userIds[at])) return;
+    this.unwatch(watcher);
+    if (userIds.length === 0) return;
     const list = userIds.map((userId) => this.#wanted(appId, userId));
     this.#lists.set(watcher, list);
     await Promise.all(list.map(({ userId }) => bus.subscribe(appId, userChannel(userId))));
