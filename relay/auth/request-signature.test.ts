@@ -142,6 +142,17 @@ describe("channel signature (Pusher's docs, Authorizing users)", () => {
   ])('%s: refused', (_, text, facts) => expect(channelSignatureHolds(text, facts, docs)).toBe(false));
 });
 
+test('a query is split as a URL parser splits it, escaped or not', () => {
+  const character = fc.constantFrom('a', 'Z', '=', '&', '%', '+', '?', '2', '6', ';', '#', '[', '\u00e9', '~', ' ');
+  fc.assert(
+    fc.property(fc.string({ unit: character, maxLength: 12 }), (query) => {
+      const expected = [...new URLSearchParams(query)].map(([name, value]) => [name.toLowerCase(), value]);
+      expect(parseQuery(query)).toEqual(expected);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
 describe('presented credential', () => {
   const none = { authorization: undefined, relayKey: undefined, relaySecret: undefined };
   test('none', () => expect(presentedCredential(none, [])).toEqual({ method: 'none' }));

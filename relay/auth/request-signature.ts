@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createHmac, hash } from 'node:crypto';
 import { equalHexDigests } from './constant-time.ts';
 import type { AppKey } from '../directory/directory.ts';
 import { findKey } from './app-key.ts';
@@ -23,9 +23,21 @@ export type SignatureFault =
   | 'body_digest_invalid'
   | 'parameter_duplicated';
 
+/** Has nothing to unescape, as nearly every signed query: splitting is then all there is to do, and the parser of URLs costs ten times that. */
+const PLAIN_QUERY = /^(?!\?)[\x21-\x24\x26-\x2a\x2c-\x7e]*$/;
+
 /** Splits a query string the way the signature needs it: names lower-cased, values unescaped, order kept. */
 export function parseQuery(query: string): QueryParameter[] {
   const parameters: QueryParameter[] = [];
+  if (PLAIN_QUERY.test(query)) {
+    for (const part of query.split('&')) {
+      if (part === '') continue;
+      const mark = part.indexOf('=');
+      if (mark < 0) parameters.push([part.toLowerCase(), '']);
+      else parameters.push([part.slice(0, mark).toLowerCase(), part.slice(mark + 1)]);
+    }
+    return parameters;
+  }
   for (const [name, value] of new URLSearchParams(query)) parameters.push([name.toLowerCase(), value]);
   return parameters;
 }
@@ -41,15 +53,15 @@ export function requestSignatureFault(
   keys: readonly AppKey[],
   now: number,
 ): SignatureFault | undefined {
-  const value = (name: string): string | undefined => request.parameters.find(([n]) => n === name)?.[1];
+  const sorted = request.parameters.toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const value = (name: string): string | undefined => sorted.find(([n]) => n === name)?.[1];
   // A second `auth_key` or `body_md5` would let the signed and the used value differ.
-  if (new Set(request.parameters.map(([name]) => name)).size !== request.parameters.length)
-    return 'parameter_duplicated';
+  if (sorted.some(([name], at) => name === sorted[at - 1]?.[0])) return 'parameter_duplicated';
   const key = findKey(keys, value('auth_key') ?? '');
   if (key === undefined) return 'key_unknown';
   if (value('auth_version') !== '1.0') return 'signature_version_unsupported';
   const signature = value('auth_signature') ?? '';
-  if (!equalHexDigests(sign(request, key), signature)) return 'signature_invalid';
+  if (!equalHexDigests(sign(request, sorted, key), signature)) return 'signature_invalid';
   const timestamp = value('auth_timestamp') ?? '';
   if (!/^\d{1,12}$/.test(timestamp) || Math.abs(now / 1000 - Number(timestamp)) > SIGNATURE_WINDOW_SECONDS) {
     return 'signature_expired';
@@ -57,12 +69,11 @@ export function requestSignatureFault(
   return bodyDigestHolds(request.body, value('body_md5')) ? undefined : 'body_digest_invalid';
 }
 
-function sign(request: SignedRequest, key: AppKey): string {
-  const query = request.parameters
-    .filter(([name]) => name !== 'auth_signature')
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, value]) => `${name}=${value}`)
-    .join('&');
+function sign(request: SignedRequest, sorted: readonly QueryParameter[], key: AppKey): string {
+  let query = '';
+  for (const [name, value] of sorted) {
+    if (name !== 'auth_signature') query += `${query === '' ? '' : '&'}${name}=${value}`;
+  }
   const text = `${request.method.toUpperCase()}\n${request.path}\n${query}`;
   return createHmac('sha256', key.signingKey).update(text).digest('hex');
 }
@@ -73,5 +84,5 @@ function sign(request: SignedRequest, key: AppKey): string {
  */
 function bodyDigestHolds(body: Buffer, digest: string | undefined): boolean {
   if (digest === undefined) return body.length === 0;
-  return equalHexDigests(createHash('md5').update(body).digest('hex'), digest);
+  return equalHexDigests(hash('md5', body), digest);
 }

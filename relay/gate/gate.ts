@@ -15,7 +15,7 @@ import { tokenScope } from './checks/scope.ts';
 import { serving } from './checks/serving.ts';
 import type { Check, Stage } from './check.ts';
 import type { RefusalCode } from './refusals.ts';
-import type { Visit } from './visit.ts';
+import type { Door, Visit } from './visit.ts';
 
 /**
  * The one ordered list that every door goes through. The order is part of the contract: what is refused first hides what would be
@@ -42,10 +42,19 @@ export const gate: readonly Check[] = [
   connectionQuota,
 ];
 
+const rowsOf = (door: Door): Readonly<Record<Stage, readonly Check[]>> => ({
+  arrival: gate.filter(({ doors, stage }) => doors.includes(door) && stage === 'arrival'),
+  complete: gate.filter(({ doors, stage }) => doors.includes(door) && stage === 'complete'),
+});
+const rows: Readonly<Record<Door, Readonly<Record<Stage, readonly Check[]>>>> = {
+  http: rowsOf('http'),
+  websocket: rowsOf('websocket'),
+  live: rowsOf('live'),
+};
+
 /** The first refusal of a stage, or undefined when every check of it passes. */
 export function firstRefusal(visit: Visit, stage: Stage): RefusalCode | undefined {
-  for (const row of gate) {
-    if (row.stage !== stage) continue;
+  for (const row of rows[visit.door][stage]) {
     const refusal = row.refusal(visit);
     if (refusal !== undefined) return refusal;
   }

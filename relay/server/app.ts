@@ -23,6 +23,8 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 65_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const OPENAPI_PATH = '/openapi.json';
+/** With the charset that Fastify would otherwise add, at each reply. */
+const JSON_TYPE = 'application/json; charset=utf-8';
 const REQUEST_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** The HTTP API, not yet listening. WebSocket upgrades are attached by server.ts. */
@@ -38,7 +40,8 @@ export function createApp(parts: AppParts): FastifyInstance {
     },
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    routerOptions: { maxParamLength: 512 },
+    // The gate reads the query as it was signed; nobody asks for Fastify's reading of it.
+    routerOptions: { maxParamLength: 512, querystringParser: () => ({}) },
     exposeHeadRoutes: false,
     return503OnClosing: false,
     genReqId: (request) => {
@@ -92,7 +95,7 @@ function serve(scope: FastifyInstance, url: string, endpoint: Endpoint, appOf: A
     handler: async (request, reply) => {
       const answer = await endpoint.respond(gated(request), request.params, reply);
       if (endpoint.answer === null) return reply.code(204).send();
-      return reply.type('application/json').send(typeof answer === 'string' ? answer : JSON.stringify(answer));
+      return reply.type(JSON_TYPE).send(typeof answer === 'string' ? answer : JSON.stringify(answer));
     },
   });
 }

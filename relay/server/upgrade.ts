@@ -34,6 +34,7 @@ export class Upgrade {
   readonly #parts: UpgradeParts;
   /** One per message limit, because `ws` takes the limit from its server. Few: apps share values. */
   readonly #servers = new Map<number, WebSocketServer>();
+  readonly #clients = new Map<string, string>();
 
   constructor(parts: UpgradeParts) {
     this.#parts = parts;
@@ -73,7 +74,13 @@ export class Upgrade {
     if (refusal !== undefined || app === undefined) return this.#turnAway(webSocket, refusal ?? 'app_unknown');
 
     const id = socketId(randomBytes(16));
-    const socket = new RelaySocket(hub, webSocket, stream, { ...target, id, appId: app.appId });
+    const socket = new RelaySocket(hub, webSocket, stream, {
+      id,
+      appId: app.appId,
+      // The app's own text: a piece of the URL would keep the whole URL in memory.
+      key: app.keys.find(({ key }) => key === target.key)?.key ?? target.key,
+      client: this.#interned(target.client),
+    });
     hub.add(socket);
     const limit = app.limits.connections;
     if (limit !== null) {
@@ -86,6 +93,15 @@ export class Upgrade {
       }
     }
     socket.admit();
+  }
+
+  /** One text for all sockets of a client library's version. */
+  #interned(client: string | undefined): string | undefined {
+    if (client === undefined) return undefined;
+    const known = this.#clients.get(client);
+    if (known !== undefined) return known;
+    if (this.#clients.size < MAX_INTERNED_CLIENTS) this.#clients.set(client, client);
+    return client;
   }
 
   #turnAway(webSocket: WebSocket, code: RefusalCode): void {
@@ -128,6 +144,8 @@ function malformedHandshake({ method, httpVersion, headers }: IncomingMessage): 
 
 type Target = { readonly key: string; readonly protocol: string | undefined; readonly client: string | undefined };
 
+/** Clients may say anything; what is no common version is kept per socket. */
+const MAX_INTERNED_CLIENTS = 200;
 const CLIENT_PATTERN = /^[\x20-\x7e]{1,64}$/;
 
 function parseTarget(url: string): Target | undefined {
