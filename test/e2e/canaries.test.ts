@@ -1,6 +1,10 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { eventually } from '#test/parts/eventually.ts';
 import { startInstallation, type Installation } from '#test/parts/installation.ts';
 import { queryDatabase } from '#test/parts/postgres-database.ts';
 import { redisCommand } from '#test/parts/redis.ts';
@@ -36,6 +40,7 @@ type Canary = { readonly what: string; readonly text: string };
 describeOnControlPlane('canaries', (cluster) => {
   const tenant = new Tenant(cluster, NAMESPACE);
   let installation: Installation;
+  let receiver: Receiver;
 
   beforeAll(async () => {
     await cluster.kubectlOk(['apply', '-f', 'crds/generated']);
@@ -48,11 +53,14 @@ describeOnControlPlane('canaries', (cluster) => {
       operatorPassword: PASSWORDS.operator,
       relayPassword: PASSWORDS.relay,
       databasePassword: PASSWORDS.postgres,
+      relayEnv: { RELAY_WEBHOOK_ALLOW: '127.0.0.1' },
     });
+    receiver = await startReceiver();
   });
 
   afterAll(async () => {
     await installation?.[Symbol.asyncDispose]();
+    await receiver?.[Symbol.asyncDispose]();
   });
 
   test('no credential is anywhere but in its Secret', async () => {
@@ -104,7 +112,7 @@ describeOnControlPlane('canaries', (cluster) => {
     );
     const webhooks = ['sent', 'private', 'unusable'].map((name) => ({
       name,
-      url: 'http://127.0.0.1:1/',
+      url: `${receiver.url}/${name}`,
       events: ['channel_occupied', 'channel_vacated', 'client_event'],
       headersFrom: { name },
     }));
@@ -140,6 +148,15 @@ describeOnControlPlane('canaries', (cluster) => {
       ];
       for (const [index, { body }] of refused.entries()) await look(`refusal ${index} of ${url}`, async () => body);
     }
+    // The one webhook that has its headers is told, with them; the second answer makes it try again.
+    receiver.status = 500;
+    await subscribe(installation.relays[0]?.port ?? 0, key);
+    await eventually(() => receiver.requests.length > 0, { timeout: 30_000, describe: 'a webhook is told' });
+    expect(receiver.requests[0]).toEqual({ path: '/sent', authorization: HEADERS.sent });
+    await lookEverywhere('while a webhook fails');
+    receiver.status = 200;
+    const failed = receiver.requests.length;
+    await eventually(() => receiver.requests.length > failed, { timeout: 30_000, describe: 'it is tried again' });
     await lookEverywhere('at rest');
 
     // Lost, overwritten, revoked, refused, killed: every way that logs something unusual.
@@ -179,6 +196,8 @@ describeOnControlPlane('canaries', (cluster) => {
       await look(`output of ${process.pid}`, async () => process.output());
     }
 
+    expect(new Set(receiver.requests.map(({ path }) => path))).toEqual(new Set(['/sent']));
+
     // Control: the canaries are real ones, and the search finds what is there.
     expect(canaries.length).toBeGreaterThanOrEqual(13);
     const secrets = await tenant.kubectl('get', 'secret', '-o', 'yaml');
@@ -189,6 +208,52 @@ describeOnControlPlane('canaries', (cluster) => {
     expect(findings(places, canaries)).toEqual([]);
   });
 });
+
+type Receiver = AsyncDisposable & {
+  readonly url: string;
+  readonly requests: { readonly path: string; readonly authorization: string | undefined }[];
+  /** What it answers. */
+  status: number;
+};
+
+async function startReceiver(): Promise<Receiver> {
+  const requests: Receiver['requests'] = [];
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => {
+      requests.push({ path: request.url ?? '', authorization: request.headers.authorization });
+      response.writeHead(receiver.status).end();
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const address = server.address();
+  const port = address !== null && typeof address === 'object' ? address.port : 0;
+  const receiver: Receiver = {
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    status: 200,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+  return receiver;
+}
+
+/** Occupies a channel, and leaves it. */
+async function subscribe(port: number, key: string): Promise<void> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/app/${key}?protocol=7`);
+  const heard: string[] = [];
+  socket.on('message', (data) => {
+    if (data instanceof Buffer) heard.push(data.toString());
+  });
+  const event = (name: string): Promise<boolean> => eventually(() => heard.some((text) => text.includes(name)));
+  await event('pusher:connection_established');
+  socket.send(JSON.stringify({ event: 'pusher:subscribe', data: { channel: 'lobby' } }));
+  await event('pusher_internal:subscription_succeeded');
+  socket.close();
+  await once(socket, 'close');
+}
 
 /** Where a canary is, without saying it once more. */
 function findings(places: readonly { where: string; text: string }[], canaries: readonly Canary[]): string[] {

@@ -49,6 +49,8 @@ export type InstallationOptions = {
   readonly relayPassword?: string;
   /** Of a PostgreSQL user of the operator's own, who owns the database. Default: the operator is the superuser. */
   readonly databasePassword?: string;
+  /** Settings of the relays beside those that every test needs. */
+  readonly relayEnv?: Readonly<Record<string, string>>;
   /** A PostgreSQL server of the test's own, which it stops; its superuser's URL. Default: the run's server. */
   readonly postgresUrl?: string;
 };
@@ -133,6 +135,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
             METRICS_PORT: String(metricsPort),
             RELAY_DRAIN_SECONDS: '1',
             LOG_LEVEL: 'debug',
+            ...options.relayEnv,
           },
         });
         stack.use(process);
