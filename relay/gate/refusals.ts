@@ -27,7 +27,6 @@ export const refusals = {
   },
   body_invalid: { status: 400, close: null, message: 'The request body is not valid.' },
   channel_invalid: { status: 400, close: null, message: 'A channel name is not valid.' },
-  channel_not_served: { status: 400, close: null, message: 'This kind of channel is not served by this version.' },
   channel_not_presence: { status: 400, close: null, message: 'Users are known of presence channels only.' },
   channel_without_auth: { status: 400, close: null, message: 'This channel needs no authorization.' },
   encrypted_channel_alone: {
