@@ -200,6 +200,21 @@ test('a socket has at most so many subscriptions', async () => {
   await client.subscribe('three');
 });
 
+test('what is counted: who got an event, and a client event that a fence refused', async () => {
+  const metrics = async (): Promise<string> => (await fetch(`http://127.0.0.1:${relay.metricsPort}/metrics`)).text();
+  await using sender = await TestClient.connected(relay.port);
+  await using receiver = await TestClient.connected(relay.port);
+  await Promise.all([sender, receiver].map((one) => one.subscribe('private-room')));
+  sender.send({ event: 'client-x', channel: 'private-room', data: {} });
+  await receiver.event('client-x');
+  expect(await metrics()).toContain('relay_events_delivered_total 1\n');
+  // Time closes a fence; nobody announces it here.
+  world.directory.isFenced = true;
+  sender.send({ event: 'client-x', channel: 'private-room', data: {} });
+  expect(await sender.closed()).toBe(4100);
+  expect(await metrics()).toContain('relay_refusals_total{door="live",code="directory_fenced"} 1\n');
+});
+
 test('subscription_count reaches pusher-js', async () => {
   await world.directory.setApp({ channels: { ...CHANNELS, subscriptionCounts: true } });
   using first = browser(relay.port);
