@@ -51,6 +51,8 @@ export type RelayParts = {
   readonly bus: (listener: BusListener) => Bus;
   /** Counts and presence over all replicas; closed with the relay. */
   readonly occupancyStore: OccupancyStore;
+  /** How often a replica shows that it lives, and how long it is believed; what is usual where it is left out. */
+  readonly occupancyTimes?: { readonly beatMs: number; readonly leaseMs: number };
   readonly webhookQueue: WebhookQueue;
   /** Sends webhooks. */
   readonly post: Post;
@@ -139,6 +141,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     onRecovered: (appId) => webhooks.wake(appId),
     now,
     log,
+    ...parts.occupancyTimes,
   });
   const { occupancy, presence } = shared;
   const watchlists = new Watchlists({ bus, signals, occupancy });
