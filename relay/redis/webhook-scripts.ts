@@ -55,7 +55,8 @@ return 'held'`;
 export const RELEASE = `${WAITS}
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 1 end
 if waits() then return 0 end
-redis.call('DEL', KEYS[2])
+-- Streams that are empty are keys all the same.
+redis.call('DEL', unpack(KEYS))
 return 1`;
 
 /** KEYS[1] lease · ARGV[1] this replica. */

@@ -144,7 +144,7 @@ export class AppDrain {
         const deliveries = this.#mayPost() ? lane.take(now, batching) : [];
         if (deliveries.length === 0) break;
         const posting = this.#parts.slots
-          .run(() => this.#post(name, lane, deliveries))
+          .run(this.#appId, () => this.#post(name, lane, deliveries))
           .finally(() => {
             this.#posting.delete(posting);
             this.wake();

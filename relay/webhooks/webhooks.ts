@@ -28,7 +28,7 @@ export type WebhooksOptions = {
 };
 
 /** POSTs that a replica has under way, over all apps. */
-const SLOTS = 256;
+const SLOTS = 512;
 /** How often one of the replicas looks through all apps for what was left behind. */
 const SWEEP_MS = 30_000;
 const SWEEP_AT_ONCE = 50;
