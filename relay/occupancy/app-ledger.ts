@@ -1,5 +1,5 @@
 import { CONNECTIONS, parseMemberField } from './fields.ts';
-import type { Applied, Item, Own, Write } from './store.ts';
+import { REAPED, type Applied, type Item, type Own, type Write } from './store.ts';
 
 /** This replica's numbers as they are in this moment. */
 export interface LocalNumbers {
@@ -179,6 +179,8 @@ export class AppLedger {
     if (own.mark === '') {
       for (const [field, count] of this.#told) this.#restoring.set(field, count);
     }
+    // Whoever took the numbers back, or lost them, has forgotten that they were ours, too.
+    if (own.mark === '' || own.mark === REAPED) this.touched = false;
     this.mark = own.mark;
     const before = [...this.#told.keys()];
     this.#told.clear();

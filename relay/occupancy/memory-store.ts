@@ -311,6 +311,7 @@ export class MemoryStores {
   }
 
   #touch(replica: string, appIds: readonly string[]): boolean {
+    if (!this.#beats.has(replica)) this.#beats.set(replica, this.#options.now());
     this.#touched.set(replica, new Set([...(this.#touched.get(replica) ?? []), ...appIds]));
     return true;
   }

@@ -27,7 +27,7 @@ export interface OccupancyStore {
   /** Announces what was held back and is due. */
   settle(appId: string, rules: Rules): Promise<Settled | undefined>;
 
-  /** Says that this replica will write numbers of the app. Before the first write, so that whoever buries it knows. */
+  /** Says that this replica lives and will write numbers of the apps. Before the first write, so that whoever buries it knows. */
   touch(appIds: readonly string[]): Promise<boolean>;
   untouch(appId: string): Promise<void>;
   /** A sign of life. `apps`: how many are touched, as the store has it. */

@@ -226,6 +226,13 @@ for _, channel in ipairs(ARGV) do
 end
 return heads`;
 
+/** KEYS[1] sorted set of signs of life, KEYS[2] set of the replica's apps · ARGV[1] replica, ARGV[2…] apps. */
+export const TOUCH = `
+local t = redis.call('TIME')
+redis.call('ZADD', KEYS[1], 'NX', t[1] * 1000 + math.floor(t[2] / 1000), ARGV[1])
+for i = 2, #ARGV do redis.call('SADD', KEYS[2], ARGV[i]) end
+return 1`;
+
 /**
  * KEYS[1] sorted set of signs of life, KEYS[2] set of the replica's apps · ARGV[1] replica, ARGV[2] lease in ms.
  * Answers {apps, names that have not spoken for half the lease, names that are dead}.

@@ -36,6 +36,7 @@ const SETTLE = script(scripts.SETTLE);
 const REAP = script(scripts.REAP);
 const ROSTER = script(scripts.ROSTER);
 const ROSTER_HEADS = script(scripts.ROSTER_HEADS);
+const TOUCH = script(scripts.TOUCH);
 const BEAT = script(scripts.BEAT);
 const APPS_OF_DEAD = script(scripts.APPS_OF_DEAD);
 const BURY = script(scripts.BURY);
@@ -149,11 +150,10 @@ export class RedisOccupancyStore implements OccupancyStore {
   }
 
   async touch(appIds: readonly string[]): Promise<boolean> {
+    const { beats, appsOf } = this.#options.keys;
     for (let at = 0; at < appIds.length; at += APPS_PER_TOUCH) {
       const some = appIds.slice(at, at + APPS_PER_TOUCH);
-      const answer = await this.#patience.ask((client) =>
-        client.sadd(this.#options.keys.appsOf(this.replica), ...some),
-      );
+      const answer = await this.#run(TOUCH, [beats, appsOf(this.replica)], [this.replica, ...some]);
       if (answer === undefined) return false;
     }
     return true;
