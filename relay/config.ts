@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { workerId } from '#crds/directory/worker-id.ts';
+import { parseRate } from '#crds/rate.ts';
 import { commonSettings, parsedBy, port, readSettings, seconds, type SettingsResult } from '#crds/settings.ts';
 import { parseAllowed } from './webhooks/address-policy.ts';
 
@@ -47,6 +48,14 @@ const settings = z.object({
     .describe(
       'Where webhooks may be sent beside public addresses: addresses, CIDRs, host names and .suffixes with commas between. Default: nowhere.',
     ),
+  RELAY_DEFAULT_RATE: parsedBy(parseRate)
+    .prefault('')
+    .describe(
+      'Rate limit of apps that declare none, as requests per minute and burst, such as 120/200. Default: no limit.',
+    ),
+  RELAY_TEST_RATE: parsedBy(parseRate)
+    .prefault('60/30')
+    .describe('No test token (rly_test_…) has more, as requests per minute and burst. Empty: nothing of their own.'),
   RELAY_MAX_SUBSCRIPTIONS: z.coerce
     .number()
     .int()

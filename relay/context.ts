@@ -14,6 +14,7 @@ import { createDirectoryFeed } from './redis/directory-feed.ts';
 import { RedisEventCache } from './redis/event-cache.ts';
 import { RedisOccupancyStore } from './redis/occupancy-store.ts';
 import { RedisWebhookQueue } from './redis/webhook-queue.ts';
+import { RedisRateStore } from './redis/rate-store.ts';
 import { RedisPublicKeys } from './redis/public-keys.ts';
 import { RedisUsage } from './redis/usage.ts';
 import { createRelay, type Relay } from './relay.ts';
@@ -93,6 +94,7 @@ export async function createRelayContext(
         }),
       occupancyStore: new RedisOccupancyStore({ client: commands, keys, replica: origin, now }),
       cache: new RedisEventCache({ client: commands, keys, now }),
+      rateStore: new RedisRateStore({ client: commands, keys, now }),
       usageStore: new RedisUsage({ client: commands, keys, replica: origin, now }),
       publicKeys: new RedisPublicKeys({ client: commands, keys, now }),
       webhookQueue: new RedisWebhookQueue({
@@ -114,6 +116,7 @@ export async function createRelayContext(
       drainSeconds: config.RELAY_DRAIN_SECONDS,
       maxUnsentBytes: config.RELAY_MAX_UNSENT_BYTES,
       maxSubscriptions: config.RELAY_MAX_SUBSCRIPTIONS,
+      rates: { app: config.RELAY_DEFAULT_RATE, testToken: config.RELAY_TEST_RATE },
     },
   );
 

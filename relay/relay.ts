@@ -13,6 +13,9 @@ import { onTerminateUser } from './connections/termination.ts';
 import { monotonicClock } from './directory/clock.ts';
 import type { Directory } from './directory/directory.ts';
 import type { PublicKeys } from './encryption/public-keys.ts';
+import { keepSweeping, RateLimiter } from './limits/rate-limiter.ts';
+import type { RateSettings } from './limits/rate-subject.ts';
+import type { RateStore } from './limits/rate-store.ts';
 import { rulesOf } from './occupancy/app-rules.ts';
 import { SharedState } from './occupancy/shared-state.ts';
 import type { OccupancyStore } from './occupancy/store.ts';
@@ -59,6 +62,8 @@ export type RelayParts = {
   /** The last event of cache channels. */
   readonly cache: EventCache;
   readonly usageStore: UsageStore;
+  /** Budgets of requests and connects over all replicas. */
+  readonly rateStore: RateStore;
   /** X25519 public keys of the apps' participants. */
   readonly publicKeys: PublicKeys;
   readonly metricsRegistry: Registry;
@@ -77,6 +82,7 @@ export type RelaySettings = {
   readonly maxUnsentBytes: number;
   /** Most channels that one socket may be subscribed to. */
   readonly maxSubscriptions: number;
+  readonly rates: RateSettings;
 };
 
 export type Relay = AsyncDisposable & {
@@ -112,6 +118,9 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     connections: (appId) => registry.connections(appId),
     wallClock: Date.now,
   });
+  const limiter = new RateLimiter(parts.rateStore, now);
+  const sweeping = keepSweeping(limiter);
+  const { rates } = settings;
   const writing = keepWriting(usage, Date.now);
   const holds = new Holds<Subscriber>();
   const fanOut = new FanOut({ registry, holds, outbox, cache, directory, usage, metrics });
@@ -195,11 +204,13 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     usage,
     usageStore,
     publicKeys,
+    limiter,
+    rates,
     metrics,
     log,
   });
   parts.routes?.(app);
-  const upgrade = new Upgrade({ hub, directory, occupancy, draining: () => draining });
+  const upgrade = new Upgrade({ hub, directory, occupancy, draining: () => draining, limiter, rates });
 
   const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, directory, metrics));
   const stopFence = directory.onStateChange(() => {
@@ -241,6 +252,8 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
       await drain(registry.all(), 0, () => Promise.resolve());
       await clients[Symbol.asyncDispose]();
       await writing[Symbol.asyncDispose]();
+      sweeping[Symbol.dispose]();
+      await limiter[Symbol.asyncDispose]();
       await shared[Symbol.asyncDispose]();
       await webhooks[Symbol.asyncDispose]();
       await bus[Symbol.asyncDispose]();

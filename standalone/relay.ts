@@ -7,6 +7,7 @@ import { MemoryEventCache } from '#relay/cache/memory.ts';
 import { monotonicClock } from '#relay/directory/clock.ts';
 import type { DirectoryFeed } from '#relay/directory/feed.ts';
 import { Follower } from '#relay/directory/follower.ts';
+import { MemoryRateStore } from '#relay/limits/memory-rate-store.ts';
 import { MemoryStores } from '#relay/occupancy/memory-store.ts';
 import { addressPolicy, parseAllowed } from '#relay/webhooks/address-policy.ts';
 import { MemoryWebhookQueue, MemoryWebhookStore } from '#relay/webhooks/memory-queue.ts';
@@ -32,6 +33,8 @@ const ID = 'standalone';
 const DRAIN_SECONDS = 0.5;
 const MAX_UNSENT_BYTES = 1_048_576;
 const MAX_SUBSCRIPTIONS = 1_000;
+/** As RELAY_TEST_RATE has it. */
+const TEST_RATE = { requestsPerMinute: 60, burst: 30 };
 
 /** The relay of one process: nothing to share with other replicas, so bus and counts are memory. */
 export async function startRelay(
@@ -64,6 +67,7 @@ export async function startRelay(
       webhookQueue: new MemoryWebhookQueue(waiting, ID),
       post,
       cache: new MemoryEventCache(() => performance.now()),
+      rateStore: new MemoryRateStore(() => performance.now()),
       usageStore: new MemoryUsageWorld(Date.now).store(ID),
       publicKeys: new MemoryPublicKeys(),
       metricsRegistry: new MetricsRegistry(),
@@ -77,6 +81,7 @@ export async function startRelay(
       drainSeconds: DRAIN_SECONDS,
       maxUnsentBytes: MAX_UNSENT_BYTES,
       maxSubscriptions: MAX_SUBSCRIPTIONS,
+      rates: { app: null, testToken: TEST_RATE },
     },
   );
   return { relay, follower, followed };

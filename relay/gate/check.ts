@@ -2,10 +2,11 @@ import type { RefusalCode } from './refusals.ts';
 import type { Door, Visit, VisitOf } from './visit.ts';
 
 /**
- * `arrival`: needs the head of the request only, and runs before a body is read. `complete`: needs what takes time, the body of a
- * request or the count of an app's sockets.
+ * `arrival`: needs the head of the request only, and runs before a body is read. `complete`: needs the body as well. `counted`: looks at
+ * what was spent or claimed for this visit, which is done only for one that all other checks let pass: who cannot prove that an app is
+ * theirs must not be able to use up what it may.
  */
-export type Stage = 'arrival' | 'complete';
+export type Stage = 'arrival' | 'complete' | 'counted';
 
 export type Check = {
   readonly name: string;

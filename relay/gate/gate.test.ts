@@ -61,6 +61,7 @@ const http = (changes: Partial<HttpVisit> = {}): HttpVisit => ({
   contentType: 'application/json',
   announcedBytes: 2,
   body: Buffer.from('{}'),
+  withinRate: true,
   now: NOW,
   ...changes,
 });
@@ -70,6 +71,7 @@ const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit => ({
   app: app(),
   credential: { method: 'publicKey', key: 'appkey' },
   protocol: '7',
+  withinRate: true,
   withinQuota: true,
   ...changes,
 });
@@ -81,9 +83,9 @@ const live = (changes: Partial<LiveVisit> = {}): LiveVisit => ({
   ...changes,
 });
 
-/** Both stages, as a door runs them. */
+/** All stages, as a door runs them. */
 const refusal = (visit: Visit): RefusalCode | undefined =>
-  firstRefusal(visit, 'arrival') ?? firstRefusal(visit, 'complete');
+  firstRefusal(visit, 'arrival') ?? firstRefusal(visit, 'complete') ?? firstRefusal(visit, 'counted');
 
 const off = { bearer: false, keyAndSecret: false, signature: false };
 const keySecret = (key: string, secret: string): HttpVisit['credential'] => ({ method: 'keyAndSecret', key, secret });
@@ -121,6 +123,17 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
     'signature_version_unsupported',
     http({ credential: { method: 'signature', key: 'appkey' }, parameters: [['auth_key', 'appkey']] }),
   ],
+  [
+    'signature_version_unsupported',
+    http({
+      credential: { method: 'signature', key: 'appkey' },
+      parameters: [['auth_key', 'appkey']],
+      withinRate: false,
+    }),
+  ],
+  ['rate_limited', http({ withinRate: false })],
+  // Who cannot prove who they are spends nothing, and does not learn that others did.
+  ['token_unknown', http({ token: undefined, withinRate: false })],
 
   [undefined, webSocket()],
   ['draining', webSocket({ serving: 'draining' })],
@@ -130,6 +143,7 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['protocol_unsupported', webSocket({ protocol: '07' })],
   ['app_unknown', webSocket({ app: undefined })],
   ['app_disabled', webSocket({ app: app({ enabled: false }) })],
+  ['rate_limited', webSocket({ withinRate: false, withinQuota: false })],
   ['connection_quota', webSocket({ withinQuota: false })],
 
   [undefined, live()],

@@ -11,6 +11,7 @@ import {
 } from './checks/credential.ts';
 import { headerDuplicated } from './checks/header-duplicated.ts';
 import { protocolVersion } from './checks/protocol-version.ts';
+import { rateLimit } from './checks/rate-limit.ts';
 import { tokenScope } from './checks/scope.ts';
 import { serving } from './checks/serving.ts';
 import type { Check, Stage } from './check.ts';
@@ -37,14 +38,17 @@ export const gate: readonly Check[] = [
   keyAndSecret,
   tokenScope,
   bodySize,
-  // From here on the visit is complete: its body was read, its socket was counted.
+  // From here on the visit is complete: its body was read.
   requestSignature,
+  // From here on it is counted: it has spent of a budget, or claimed a place.
+  rateLimit,
   connectionQuota,
 ];
 
 const rowsOf = (door: Door): Readonly<Record<Stage, readonly Check[]>> => ({
   arrival: gate.filter(({ doors, stage }) => doors.includes(door) && stage === 'arrival'),
   complete: gate.filter(({ doors, stage }) => doors.includes(door) && stage === 'complete'),
+  counted: gate.filter(({ doors, stage }) => doors.includes(door) && stage === 'counted'),
 });
 const rows: Readonly<Record<Door, Readonly<Record<Stage, readonly Check[]>>>> = {
   http: rowsOf('http'),

@@ -6,7 +6,7 @@ import { CloseCode } from '../protocol/close-codes.ts';
  * where that would help a guesser. The code is the metric's label.
  */
 export type Refusal = {
-  readonly status: 400 | 401 | 403 | 404 | 408 | 409 | 413 | 431 | 500 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 408 | 409 | 413 | 429 | 431 | 500 | 503;
   readonly close: CloseCode | null;
   readonly message: string;
 };
@@ -103,6 +103,11 @@ export const refusals = {
   signature_version_unsupported: { status: 401, close: null, message: 'auth_version must be 1.0.' },
   body_digest_invalid: { status: 401, close: null, message: 'body_md5 does not fit the body.' },
   // how much
+  rate_limited: {
+    status: 429,
+    close: CloseCode.overCapacity,
+    message: 'Too many requests, or too many connects. Wait as long as Retry-After says, or back off.',
+  },
   connection_quota: {
     status: 403,
     close: CloseCode.overConnectionQuota,

@@ -30,6 +30,8 @@ export type HttpVisit = Common & {
   readonly announcedBytes: number | undefined;
   /** Empty until the body is complete: only checks of stage `complete` may look. */
   readonly body: Buffer;
+  /** Whether the budget that it draws on had something left. True until it was asked: only checks of stage `counted` may look. */
+  readonly withinRate: boolean;
   /** Epoch milliseconds. */
   readonly now: number;
 };
@@ -37,7 +39,9 @@ export type HttpVisit = Common & {
 export type WebSocketVisit = Common & {
   readonly door: 'websocket';
   readonly protocol: string | undefined;
-  /** Whether the app may hold this socket too. True until it was counted: only checks of stage `complete` may look. */
+  /** As for requests, of the app's budget for connects. */
+  readonly withinRate: boolean;
+  /** Whether the app may hold this socket too. True until it was counted: only checks of stage `counted` may look. */
   readonly withinQuota: boolean;
 };
 

@@ -11,8 +11,13 @@ import { parseQuery } from '../auth/request-signature.ts';
 import { presentedCredential, type PresentedCredential } from '../auth/presented-credential.ts';
 import { maxBodyBytes } from '../gate/checks/body-size.ts';
 import type { App, Directory } from '../directory/directory.ts';
+import type { Stage } from '../gate/check.ts';
 import { firstRefusal } from '../gate/gate.ts';
 import { servingState, type HttpVisit } from '../gate/visit.ts';
+import type { RateDecision } from '../limits/budget.ts';
+import { rateLimitHeaders } from '../limits/rate-headers.ts';
+import type { RateLimiter } from '../limits/rate-limiter.ts';
+import { requestSubject, type RateSettings } from '../limits/rate-subject.ts';
 import type { Tallies } from '../usage/usage.ts';
 import { Refused } from './refuse.ts';
 import { readBody } from './request-body.ts';
@@ -29,6 +34,8 @@ export type HttpGateParts = {
   /** Epoch milliseconds. */
   readonly wallClock: () => number;
   readonly usage: Tallies;
+  readonly limiter: RateLimiter;
+  readonly rates: RateSettings;
 };
 
 /** How a route says which app it is about. */
@@ -45,6 +52,8 @@ export const appOfKey: AppOf = (directory, _params, credential) =>
   credential.method === 'signature' || credential.method === 'keyAndSecret'
     ? directory.appByKey(credential.key)
     : undefined;
+
+type Done = (error?: Error) => void;
 
 const NO_BODY = Buffer.alloc(0);
 
@@ -66,26 +75,50 @@ export function readRawBodies(scope: FastifyInstance): void {
 
 /** Hooks that put one route behind the gate: the head is judged before a byte of the body is read, the rest when it is there. */
 export function guard(
-  { directory, wallClock, usage }: HttpGateParts,
+  { directory, wallClock, usage, limiter, rates }: HttpGateParts,
   { scope, appOf }: { readonly scope: Scope; readonly appOf: AppOf },
 ): { readonly onRequest: onRequestHookHandler; readonly preHandler: preHandlerHookHandler } {
-  const judge = (visit: HttpVisit, stage: 'arrival' | 'complete', done: (error?: Error) => void): void => {
+  const judge = (visit: HttpVisit, stage: Stage, done: Done): void => {
     const refusal = firstRefusal(visit, stage);
     if (refusal === undefined) done();
     else if (refusal === 'scope_missing') done(new Refused(refusal, `The token lacks the scope ${scope}.`));
     else done(new Refused(refusal));
   };
+  /** Spends one of the budget that the request draws on; on every answer stands what is left of it. */
+  const count = (visit: HttpVisit, reply: FastifyReply, done: Done): void => {
+    const subject = visit.app === undefined ? undefined : requestSubject(visit.app, visit.token, rates);
+    if (subject === undefined) return judge(visit, 'counted', done);
+    const told = (decision: RateDecision): void => {
+      const { policy, limit } = rateLimitHeaders(subject, decision);
+      void reply.header('ratelimit-policy', policy).header('ratelimit', limit);
+      if (decision.admitted) return judge(visit, 'counted', done);
+      void reply.header('retry-after', decision.nextInSeconds);
+      judge({ ...visit, withinRate: false }, 'counted', done);
+    };
+    const decision = limiter.take(subject);
+    if (decision instanceof Promise) decision.then(told, done);
+    else told(decision);
+  };
   return {
-    onRequest: (request: FastifyRequest, _reply: FastifyReply, done) => {
-      request.visit = visitOf(request, directory, wallClock(), scope, appOf);
-      judge(request.visit, 'arrival', done);
+    onRequest: (request: FastifyRequest, reply: FastifyReply, done) => {
+      const visit = visitOf(request, directory, wallClock(), scope, appOf);
+      request.visit = visit;
+      judge(visit, 'arrival', (refused) => {
+        // Who has signed is known only when the body is there.
+        if (refused !== undefined || visit.credential.method === 'signature') done(refused);
+        else count(visit, reply, done);
+      });
     },
-    preHandler: (request: FastifyRequest, _reply: FastifyReply, done) => {
+    preHandler: (request: FastifyRequest, reply: FastifyReply, done) => {
       const visit = Buffer.isBuffer(request.body) ? { ...gated(request), body: request.body } : gated(request);
       request.visit = visit;
-      judge(visit, 'complete', (refused) => {
+      const admit: Done = (refused) => {
         if (refused === undefined && visit.app !== undefined) usage.of(visit.app.appId).apiCalls += 1;
         done(refused);
+      };
+      judge(visit, 'complete', (refused) => {
+        if (refused !== undefined || visit.credential.method !== 'signature') admit(refused);
+        else count(visit, reply, admit);
       });
     },
   };
@@ -124,6 +157,7 @@ function visitOf(request: FastifyRequest, directory: Directory, now: number, sco
     contentType: headers['content-type'],
     announcedBytes: announced === undefined ? undefined : Number(announced),
     body: NO_BODY,
+    withinRate: true,
     now,
   };
 }

@@ -6,6 +6,8 @@ import type { App, Directory } from '../directory/directory.ts';
 import { firstRefusal } from '../gate/gate.ts';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
 import { servingState, type WebSocketVisit } from '../gate/visit.ts';
+import type { RateLimiter } from '../limits/rate-limiter.ts';
+import { connectSubject, type RateSettings } from '../limits/rate-subject.ts';
 import type { Occupancy } from '../occupancy/occupancy.ts';
 import { CloseCode } from '../protocol/close-codes.ts';
 import { errorMessage } from '../protocol/server-message.ts';
@@ -19,6 +21,8 @@ export type UpgradeParts = {
   readonly directory: Directory;
   readonly occupancy: Occupancy;
   readonly draining: () => boolean;
+  readonly limiter: RateLimiter;
+  readonly rates: RateSettings;
 };
 
 /** Channel name, auth and channel_data of a subscribe message, with room to spare. */
@@ -61,18 +65,26 @@ export class Upgrade {
   };
 
   async #arrived(webSocket: WebSocket, stream: Duplex, app: App | undefined, target: Target): Promise<void> {
-    const { hub, directory, occupancy, draining } = this.#parts;
+    const { hub, directory, occupancy, draining, limiter, rates } = this.#parts;
     const visit: WebSocketVisit = {
       door: 'websocket',
       serving: servingState(directory, draining()),
       app,
       credential: { method: 'publicKey', key: target.key },
       protocol: target.protocol,
+      withinRate: true,
       withinQuota: true,
     };
     const refusal = firstRefusal(visit, 'arrival');
     if (refusal !== undefined || app === undefined) return this.#turnAway(webSocket, refusal ?? 'app_unknown');
 
+    const subject = connectSubject(app, rates);
+    const decision = subject === undefined ? undefined : limiter.take(subject);
+    if (decision !== undefined && !(decision instanceof Promise) && !decision.admitted) {
+      const code = firstRefusal({ ...visit, withinRate: false }, 'counted');
+      if (code !== undefined) return this.#turnAway(webSocket, code);
+    }
+    // From now on it is heard and counted, also while it waits for a verdict.
     const id = socketId(randomBytes(16));
     const socket = new RelaySocket(hub, webSocket, stream, {
       id,
@@ -82,15 +94,21 @@ export class Upgrade {
       client: this.#interned(target.client),
     });
     hub.add(socket);
+    const refuse = (code: RefusalCode): void => {
+      countRefusal(hub.metrics, 'websocket', code);
+      socket.refuse(code);
+    };
+    if (decision instanceof Promise) {
+      const { admitted } = await decision;
+      const code = firstRefusal({ ...visit, withinRate: admitted }, 'counted');
+      if (code !== undefined) return refuse(code);
+    }
     const limit = app.limits.connections;
     if (limit !== null) {
       const gone = (): boolean => webSocket.readyState !== webSocket.OPEN;
-      const complete = { ...visit, withinQuota: await occupancy.admit(app.appId, limit, gone) };
-      const refusedNow = firstRefusal(complete, 'complete');
-      if (refusedNow !== undefined) {
-        countRefusal(hub.metrics, 'websocket', refusedNow);
-        return socket.refuse(refusedNow);
-      }
+      const withinQuota = await occupancy.admit(app.appId, limit, gone);
+      const code = firstRefusal({ ...visit, withinQuota }, 'counted');
+      if (code !== undefined) return refuse(code);
     }
     socket.admit();
   }

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { MemoryBus, MemoryWire } from '#relay/bus/memory.ts';
 import { MemoryEventCache } from '#relay/cache/memory.ts';
+import { MemoryRateStore } from '#relay/limits/memory-rate-store.ts';
 import { MemoryStores } from '#relay/occupancy/memory-store.ts';
 import { addressPolicy, parseAllowed } from '#relay/webhooks/address-policy.ts';
 import { MemoryWebhookQueue, MemoryWebhookStore } from '#relay/webhooks/memory-queue.ts';
@@ -23,6 +24,7 @@ export class MemoryWorld {
   });
   readonly cache = new MemoryEventCache(() => performance.now());
   readonly usage = new MemoryUsageWorld(Date.now);
+  readonly rates = new MemoryRateStore(() => performance.now());
   readonly publicKeys = new MemoryPublicKeys();
   readonly directory = new HandBuiltDirectory();
   readonly post = createHttpPost({ policy: addressPolicy(parseAllowed('127.0.0.1')), resolve: createResolver() });
@@ -40,6 +42,7 @@ export class MemoryWorld {
         webhookQueue: new MemoryWebhookQueue(this.webhooks, origin),
         post: this.post,
         cache: this.cache,
+        rateStore: this.rates,
         usageStore: this.usage.store(origin),
         publicKeys: this.publicKeys,
         metricsRegistry: new Registry(),
@@ -54,6 +57,7 @@ export class MemoryWorld {
         drainSeconds: 0.2,
         maxUnsentBytes: 1_048_576,
         maxSubscriptions: 1_000,
+        rates: { app: null, testToken: null },
         ...settings,
       },
     );
