@@ -30,7 +30,7 @@ export interface WebhookSink {
   enqueue(appId: string, events: readonly WebhookEvent[]): void;
 }
 
-/** What an app wants of its webhooks: all of these fields are in `App`. */
+/** The part of a webhook that says what it is told. */
 export type WebhookFilter = { readonly events: readonly WebhookEventName[]; readonly channelPrefix: string | null };
 
 /** Does this webhook want that event? */

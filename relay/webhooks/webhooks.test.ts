@@ -12,6 +12,8 @@ import type { Post, PostRequest, PostResult } from './post.ts';
 import type { WebhookEvent } from './webhook-sink.ts';
 import { QueuedWebhooks, type Webhooks } from './webhooks.ts';
 
+// Long, because its cases share one harness: replicas over one store, moved by one clock.
+
 const OK: PostResult = { outcome: 'delivered', status: 200 };
 const BROKEN: PostResult = { outcome: 'failed', reason: 'status', status: 500 };
 const SECRET_HEADER = 'Bearer very-secret';
