@@ -202,4 +202,14 @@ describeOnControlPlane('the write budget', (cluster) => {
     expect(total(noted)).toBeLessThanOrEqual(6);
     expect(Object.keys(noted).toSorted()).toEqual(['DELETE secrets', 'PATCH relayapps', 'PATCH secrets']);
   });
+
+  test('the scopes of a token: one write for each edit, and no new token', async () => {
+    const names = ['many-0', 'many-1', 'many-2', 'many-3', 'many-4'];
+    const cost = await middle(names, async (name) => {
+      await tenant.patch(`relaytoken/${name}`, { spec: { scopes: ['events:publish'] } });
+      await tenant.condition('RelayToken', name, 'Enforced', { status: 'True' });
+    });
+    console.log('writes', JSON.stringify({ scopes: cost }));
+    expect(cost).toEqual({ 'PATCH relaytokens': 1 });
+  });
 });
