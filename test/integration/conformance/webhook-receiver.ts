@@ -1,14 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 
-export type Delivery = { readonly headers: IncomingHttpHeaders; readonly body: string };
+export type Delivery = { readonly path: string; readonly headers: IncomingHttpHeaders; readonly body: string };
 
 /** What a customer runs to receive webhooks: keeps every POST as it came, answers 200. */
 export type WebhookReceiver = AsyncDisposable & {
   readonly url: string;
   readonly deliveries: readonly Delivery[];
-  /** Events of all deliveries so far, in order of arrival. */
-  events(): Record<string, unknown>[];
+  /** Events of all deliveries so far, in order of arrival; only those to URLs that end so. */
+  events(pathEnd?: string): Record<string, unknown>[];
 };
 
 export async function startWebhookReceiver(): Promise<WebhookReceiver> {
@@ -17,7 +17,7 @@ export async function startWebhookReceiver(): Promise<WebhookReceiver> {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      deliveries.push({ headers: request.headers, body: Buffer.concat(chunks).toString() });
+      deliveries.push({ path: request.url ?? '', headers: request.headers, body: Buffer.concat(chunks).toString() });
       response.end();
     });
   });
@@ -28,8 +28,10 @@ export async function startWebhookReceiver(): Promise<WebhookReceiver> {
   return {
     url: `http://127.0.0.1:${address.port}/webhooks`,
     deliveries,
-    events: () =>
-      deliveries.flatMap(({ body }) => (JSON.parse(body) as { readonly events: Record<string, unknown>[] }).events),
+    events: (pathEnd = '') =>
+      deliveries
+        .filter(({ path }) => path.endsWith(pathEnd))
+        .flatMap(({ body }) => (JSON.parse(body) as { readonly events: Record<string, unknown>[] }).events),
     [Symbol.asyncDispose]: async () => {
       server.close();
       server.closeAllConnections();
