@@ -52,6 +52,7 @@ export const refusals = {
   event_too_large: { status: 413, close: null, message: 'The data content of this event exceeds the allowed maximum.' },
   batch_too_large: { status: 400, close: null, message: 'Batch too large (> 10).' },
   protocol_missing: { status: 400, close: CloseCode.protocolMissing, message: 'No protocol version supplied.' },
+  protocol_invalid: { status: 400, close: CloseCode.versionInvalid, message: 'Invalid version string format.' },
   protocol_unsupported: {
     status: 400,
     close: CloseCode.protocolUnsupported,

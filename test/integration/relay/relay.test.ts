@@ -258,6 +258,7 @@ describe('connecting', () => {
   test.each([
     ['/app/unknown?protocol=7', 4001],
     ['/app/appkey', 4008],
+    ['/app/appkey?protocol=seven', 4006],
     ['/app/appkey?protocol=3', 4007],
     ['/app/appkey?protocol=8', 4007],
     ['/app', 4005],
