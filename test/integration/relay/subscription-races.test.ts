@@ -134,6 +134,18 @@ describe('a cache channel while the cache is being asked', () => {
     expect(client.all('pusher_internal:subscription_succeeded')).toHaveLength(1);
   });
 
+  test('a cache that is away: subscribed all the same, and told to look elsewhere', async () => {
+    await using away = await world.relay();
+    world.cache.goAway();
+    await using client = await TestClient.connected(away.port);
+    await client.subscribe('cache-x');
+    await trigger('cache-x', 'e1', away.port);
+    await client.event('e1');
+    expect(events(client)).toEqual(['pusher:cache_miss', 'e1']);
+    const metrics = await (await fetch(`http://127.0.0.1:${away.metricsPort}/metrics`)).text();
+    expect(metrics).toContain('relay_degraded_total{part="cache"} 1\n');
+  });
+
   test('closed meanwhile: nothing is left', async () => {
     const client = await TestClient.connected(relay.port);
     client.requestSubscription('presence-cache-x', { user_id: 'ada' });
