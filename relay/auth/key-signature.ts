@@ -1,4 +1,3 @@
-import { createHmac } from 'node:crypto';
 import type { AppKey } from '../directory/directory.ts';
 import { findKey } from './app-key.ts';
 import { equalHexDigests } from './constant-time.ts';
@@ -8,6 +7,6 @@ export function keySignatureHolds(auth: string, text: string, keys: readonly App
   const colon = auth.indexOf(':');
   const key = findKey(keys, auth.slice(0, Math.max(colon, 0)));
   if (key === undefined) return false;
-  const expected = createHmac('sha256', key.signingKey).update(text).digest('hex');
+  const expected = key.signingKey.sign(text);
   return equalHexDigests(expected, auth.slice(colon + 1));
 }

@@ -1,4 +1,3 @@
-import { createHmac } from 'node:crypto';
 import type { AppKey } from '../directory/directory.ts';
 
 /** `KEY:hex` for a subscription: HMAC-SHA256 over `socket_id:channel`, and `:channel_data` when there is any (pusher-protocol: Signatures). */
@@ -16,5 +15,5 @@ export function signUser(key: AppKey, socketId: string, userData: string): strin
 }
 
 function sign(key: AppKey, text: string): string {
-  return `${key.key}:${createHmac('sha256', key.signingKey).update(text).digest('hex')}`;
+  return `${key.key}:${key.signingKey.sign(text)}`;
 }

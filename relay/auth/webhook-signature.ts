@@ -1,4 +1,3 @@
-import { createHmac } from 'node:crypto';
 import type { AppKey } from '../directory/directory.ts';
 
 /**
@@ -6,5 +5,5 @@ import type { AppKey } from '../directory/directory.ts';
  * key that `X-Pusher-Key` names, lower-case hex.
  */
 export function webhookSignature({ signingKey }: AppKey, body: string | Buffer): string {
-  return createHmac('sha256', signingKey).update(body).digest('hex');
+  return signingKey.sign(body);
 }

@@ -17,9 +17,13 @@ const MAX_TAIL_BYTES = 8 * 1024 * 1024;
 export type Envelope = BusMessage & { readonly origin: string };
 
 export function encodeEnvelope(origin: string, message: BusMessage): Buffer {
-  return message.kind === 'event'
-    ? Buffer.concat([Buffer.from(`${EVENT}\n${origin}\n${message.exceptSocketId ?? ''}\n`), message.tail])
-    : Buffer.from(`${SIGNAL}\n${origin}\n\n${message.text}`);
+  if (message.kind === 'signal') return Buffer.from(`${SIGNAL}\n${origin}\n\n${message.text}`);
+  // Origins and socket ids are ASCII.
+  const head = `${EVENT}\n${origin}\n${message.exceptSocketId ?? ''}\n`;
+  const bytes = Buffer.allocUnsafe(head.length + message.tail.length);
+  bytes.write(head, 'latin1');
+  message.tail.copy(bytes, head.length);
+  return bytes;
 }
 
 /** undefined for anything that `encodeEnvelope` would not have made. */

@@ -1,15 +1,14 @@
-import { createSecretKey } from 'node:crypto';
-import type { KeyObject } from 'node:crypto';
 import type { AppEntryBody, TokenEntryBody, WebhookEndpointBody } from '#crds/directory/entry-body.ts';
 import type { Position } from '#crds/directory/position.ts';
 import { Secret } from '#crds/keyring.ts';
+import { SigningKey } from '../auth/signing-key.ts';
 
 export type AppKey = {
   readonly id: string;
   readonly key: string;
   readonly secret: Secret;
   /** The secret as an HMAC key, for signatures. */
-  readonly signingKey: KeyObject;
+  readonly signingKey: SigningKey;
 };
 
 /** Extra headers of a webhook. The values are secrets: a bearer token of the receiver, say. */
@@ -105,7 +104,7 @@ export function appOf(
 ): App {
   const keys = body.keys.map(({ id, key }) => {
     const secret = secrets.get(id) ?? '';
-    return Object.freeze({ id, key, secret: new Secret(secret), signingKey: createSecretKey(secret, 'utf8') });
+    return Object.freeze({ id, key, secret: new Secret(secret), signingKey: new SigningKey(secret) });
   });
   const webhooks = body.webhooks.map((webhook) =>
     Object.freeze({ ...webhook, headers: headers.get(webhook.name) ?? NO_HEADERS }),

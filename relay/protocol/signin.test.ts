@@ -1,9 +1,10 @@
-import { createHmac, createSecretKey } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { Secret } from '#crds/keyring.ts';
+import { SigningKey } from '../auth/signing-key.ts';
 import { judgeSignin } from './signin.ts';
 
-const keys = [{ id: 'k', key: 'k', secret: new Secret('s'), signingKey: createSecretKey('s', 'utf8') }];
+const keys = [{ id: 'k', key: 'k', secret: new Secret('s'), signingKey: new SigningKey('s') }];
 const signed = (userData: string, text = `1.2::user::${userData}`): { auth: string; userData: string } => ({
   auth: `k:${createHmac('sha256', 's').update(text).digest('hex')}`,
   userData,

@@ -1,13 +1,14 @@
-import { createHmac, createSecretKey } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { Secret } from '#crds/keyring.ts';
+import { SigningKey } from '../auth/signing-key.ts';
 import { judgeSubscription, type SubscriptionRequestFacts } from './subscription-request.ts';
 
 const key = (id: string): SubscriptionRequestFacts['app']['keys'][number] => ({
   id,
   key: id,
   secret: new Secret(`${id}-secret`),
-  signingKey: createSecretKey(`${id}-secret`, 'utf8'),
+  signingKey: new SigningKey(`${id}-secret`),
 });
 const channels = {
   clientEvents: true,

@@ -88,6 +88,7 @@ export function endpoint<P, Q, B>(spec: Spec<P, Q, B>): Endpoint {
 }
 
 function parsed<T>(schema: z.ZodType<T>, value: unknown, code: 'parameter_invalid' | 'body_invalid'): T {
+  if (schema === NOTHING) return value as T;
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
