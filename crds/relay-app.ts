@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Rate } from './rate.ts';
+import { rateOf, rateSpec, type Rate } from './rate.ts';
 import { conditions, objectName, type Resource } from './resource.ts';
 import type { TransitionRule } from './transition-rule.ts';
 import { defaultedWebhooks, webhooks, type DefaultedWebhook } from './webhook.ts';
@@ -76,6 +76,11 @@ export const relayAppSpec = z.strictObject({
     .describe('How HTTP requests may authenticate. Each is on by default.'),
   limits: z
     .strictObject({
+      rate: rateSpec
+        .optional()
+        .describe(
+          "How many requests the app may send, over all replicas; beyond, 429. Connects have a budget of the same size; beyond, 4100. Default: the installation's (none).",
+        ),
       connections: z
         .int()
         .min(0)
@@ -226,7 +231,7 @@ export function defaultedApp(name: string, spec: RelayAppSpec): DefaultedApp {
       eventBytes: spec.limits?.eventBytes ?? 10_240,
       clientEventsPerSecond: spec.limits?.clientEventsPerSecond ?? 10,
       presenceMembers: spec.limits?.presenceMembers ?? 100,
-      rate: null,
+      rate: rateOf(spec.limits?.rate),
     },
     channels: {
       clientEvents: spec.channels?.clientEvents ?? true,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { conditions, objectName, type Resource } from './resource.ts';
 import { GRANTS } from './scopes.ts';
+import { rateOf, rateSpec, type Rate } from './rate.ts';
 import type { TransitionRule } from './transition-rule.ts';
 
 const NO_SCOPES = 'name at least one scope, or leave scopes out: then the token may do everything';
@@ -29,6 +30,15 @@ export const relayTokenSpec = z.strictObject({
     .optional()
     .meta({ format: 'date-time' })
     .describe('A hard end: from then on the token is refused.'),
+  limits: z
+    .strictObject({
+      rate: rateSpec
+        .optional()
+        .describe(
+          "How many requests the token may send, over all replicas; beyond, 429. Default: it draws on the app's budget; a test token has its own.",
+        ),
+    })
+    .optional(),
   secretName: objectName.optional().describe('The Secret that the operator writes. Default {name}-token.'),
   revoked: z
     .boolean()
@@ -75,6 +85,8 @@ export type DefaultedToken = {
   readonly environment: 'Live' | 'Test';
   /** Sorted; null: everything. */
   readonly scopes: readonly string[] | null;
+  /** null: no budget of its own. */
+  readonly rate: Rate | null;
   readonly expiresAt: string | undefined;
   readonly secretName: string;
   readonly revoked: boolean;
@@ -86,6 +98,7 @@ export function defaultedToken(name: string, spec: RelayTokenSpec): DefaultedTok
     environment: spec.environment ?? 'Live',
     // A set: another order is no change.
     scopes: spec.scopes?.toSorted() ?? null,
+    rate: rateOf(spec.limits?.rate),
     expiresAt: spec.expiresAt,
     secretName: spec.secretName ?? `${name}-token`,
     revoked: spec.revoked ?? false,

@@ -40,7 +40,7 @@ test.each([
   [
     'a misspelt field',
     app({ limits: { conections: 5 } }),
-    'spec.limits.conections: unknown field, did you mean connections? Known fields here: connections, eventBytes, clientEventsPerSecond, presenceMembers',
+    'spec.limits.conections: unknown field, did you mean connections? Known fields here: rate, connections, eventBytes, clientEventsPerSecond, presenceMembers',
   ],
   ['a wrong type', app({ enabled: 'yes' }), 'spec.enabled: expected a boolean, found "yes"'],
   [
@@ -52,6 +52,16 @@ test.each([
     'a number out of range',
     app({ limits: { eventBytes: 0 } }),
     'spec.limits.eventBytes: expected at least 1, found the number 0',
+  ],
+  [
+    'a rate of both forms',
+    app({ limits: { rate: { profile: 'Restricted', burst: 5 } } }),
+    'spec.limits.rate: set either profile, or requestsPerMinute and burst, found an object',
+  ],
+  [
+    'half a rate',
+    app({ limits: { rate: { requestsPerMinute: 5 } } }),
+    'spec.limits.rate: set either profile, or requestsPerMinute and burst, found an object',
   ],
   ['an app id that is a number', app({ appId: 480192 }), 'spec.appId: expected a string, found the number 480192'],
   [

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { tokenEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
 import { Secret } from '#crds/keyring.ts';
+import type { Rate } from '#crds/rate.ts';
 import { TransientError } from '../engine/errors.ts';
 import type { Registry, Subject, TokenRow } from '../registry/registry.ts';
 import type { RegistryOptions } from './app-registry.ts';
@@ -14,13 +15,14 @@ type StoredRow = {
   object_uid: string;
   environment: TokenRow['environment'];
   scopes: string[] | null;
+  rate: Rate | null;
   state: TokenRow['state'];
   expires_at: Date | null;
   revision: number;
   changed_at: Date;
 };
 
-type TokenRegistry = Pick<Registry, 'findTokens' | 'mintToken' | 'setTokenExpiry' | 'setTokenScopes' | 'revokeTokens'>;
+type TokenRegistry = Pick<Registry, 'findTokens' | 'mintToken' | 'setTokenExpiry' | 'setTokenPolicy' | 'revokeTokens'>;
 
 /** The tokens of the registry in PostgreSQL; see the port for what each method promises. */
 export function createTokenRegistry({ pool, commit, rings, now }: RegistryOptions): TokenRegistry {
@@ -96,8 +98,8 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
         }
         const revoked = await revoke(tx, subject, mint.revoke);
         const { rows } = await tx.query<StoredRow>(
-          `INSERT INTO token (sha256, id, app_id, installation, namespace, name, object_uid, environment, scopes, state, expires_at, changed_at, created_at)
-           SELECT $1, $2, app_id, installation, namespace, $6, $7, $8, $11, 'Active', $9, $10, $10 FROM app
+          `INSERT INTO token (sha256, id, app_id, installation, namespace, name, object_uid, environment, scopes, rate, state, expires_at, changed_at, created_at)
+           SELECT $1, $2, app_id, installation, namespace, $6, $7, $8, $11, $12, 'Active', $9, $10, $10 FROM app
             WHERE app_id = $3 AND installation = $4 AND namespace = $5 AND state = 'Active' RETURNING *`,
           [
             minted.sha256,
@@ -110,7 +112,8 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
             mint.environment,
             mint.expiresAt === null ? null : new Date(mint.expiresAt),
             at,
-            mint.scopes,
+            mint.policy.scopes,
+            mint.policy.rate,
           ],
         );
         // Retired since it was looked at, or never of this namespace.
@@ -126,7 +129,7 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
           detail: {
             appId: mint.appId,
             token: minted.id,
-            scopes: mint.scopes,
+            ...mint.policy,
             retired: retired.map((row) => row.id),
             revoked: revoked.map((row) => row.id),
           },
@@ -156,19 +159,19 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
         };
       }),
 
-    setTokenScopes: (subject, hashes, scopes) =>
-      change(subject, 'token.set-scopes', async (tx) => {
+    setTokenPolicy: (subject, hashes, { scopes, rate }) =>
+      change(subject, 'token.set-policy', async (tx) => {
         const { rows } = await tx.query<StoredRow>(
-          `UPDATE token SET scopes = $5, changed_at = $6
+          `UPDATE token SET scopes = $5, rate = $7, changed_at = $6
             WHERE installation = $1 AND namespace = $2 AND name = $3 AND sha256 = ANY($4) AND state <> 'Revoked' RETURNING *`,
-          [installation, subject.namespace, subject.name, hashes, scopes, new Date(now())],
+          [installation, subject.namespace, subject.name, hashes, scopes, new Date(now()), rate],
         );
         const changed = rows.map(readRow);
         return {
           result: undefined,
           hashes: changed.map((row) => row.sha256),
           changes: changed.map((row) => entry(subject, row)),
-          detail: { tokens: changed.map((row) => row.id), scopes },
+          detail: { tokens: changed.map((row) => row.id), scopes, rate },
         };
       }),
 
@@ -192,7 +195,7 @@ function readRow(row: StoredRow): TokenRow {
     appId: row.app_id,
     objectUid: row.object_uid,
     environment: row.environment,
-    scopes: row.scopes,
+    policy: { scopes: row.scopes, rate: row.rate },
     state: row.state,
     expiresAt: row.expires_at?.getTime() ?? null,
     revision: row.revision,
@@ -201,8 +204,10 @@ function readRow(row: StoredRow): TokenRow {
 }
 
 function entry({ namespace, name }: Subject, row: TokenRow): EntryChange {
-  const { id, appId, environment, expiresAt, scopes } = row;
-  const body = { id, appId, namespace, name, environment, expiresAt, scopes: scopes === null ? null : [...scopes] };
+  const { id, appId, environment, expiresAt } = row;
+  const { scopes, rate } = row.policy;
+  const policy = { scopes: scopes === null ? null : [...scopes], rate };
+  const body = { id, appId, namespace, name, environment, expiresAt, ...policy };
   return { key: tokenEntryKey(row.sha256), body };
 }
 

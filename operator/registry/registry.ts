@@ -1,5 +1,6 @@
 import type { AppEntryBody, WebhookEndpointBody } from '#crds/directory/entry-body.ts';
 import type { Secret } from '#crds/keyring.ts';
+import type { Rate } from '#crds/rate.ts';
 import type { Environment } from '#crds/token-format.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 
@@ -34,6 +35,14 @@ export type AppRow = {
   readonly changedAt: number;
 };
 
+/** What a token may do, and how much. */
+export type TokenPolicy = {
+  /** Sorted; null: everything. */
+  readonly scopes: readonly string[] | null;
+  /** Its own budget; null: it draws on the app's. */
+  readonly rate: Rate | null;
+};
+
 /** Retiring: replaced, valid until `expiresAt`. Revoked: not in the directory; kept so that an old backup of a Secret cannot bring it back. */
 export type TokenRow = {
   readonly sha256: string;
@@ -41,8 +50,8 @@ export type TokenRow = {
   readonly appId: string;
   readonly objectUid: string;
   readonly environment: Environment;
-  /** Sorted; null: everything. */
-  readonly scopes: readonly string[] | null;
+  /** What the relays shall enforce for it. */
+  readonly policy: TokenPolicy;
   readonly state: 'Active' | 'Retiring' | 'Revoked';
   /** Epoch ms; null: no end. */
   readonly expiresAt: number | null;
@@ -53,7 +62,7 @@ export type TokenRow = {
 export type MintToken = {
   readonly appId: string;
   readonly environment: Environment;
-  readonly scopes: readonly string[] | null;
+  readonly policy: TokenPolicy;
   readonly expiresAt: number | null;
   /** Tokens that it replaces and that stay valid until the given time (epoch ms). */
   readonly retire: readonly { readonly sha256: string; readonly until: number }[];
@@ -88,6 +97,6 @@ export interface Registry {
   /** Mints the Active token, and retires and revokes others with the same revision. Returns the plain token, which is stored nowhere. */
   mintToken(subject: Subject, mint: MintToken): Promise<Secret>;
   setTokenExpiry(subject: Subject, sha256: string, expiresAt: number | null): Promise<void>;
-  setTokenScopes(subject: Subject, hashes: readonly string[], scopes: readonly string[] | null): Promise<void>;
+  setTokenPolicy(subject: Subject, hashes: readonly string[], policy: TokenPolicy): Promise<void>;
   revokeTokens(subject: Subject, hashes: readonly string[], reason: string): Promise<void>;
 }

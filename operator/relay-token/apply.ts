@@ -28,8 +28,8 @@ export async function applyTokenStep(sinks: TokenSinks, object: RelayToken, step
       return mint(sinks, object, step);
     case 'SetExpiry':
       return sinks.registry.setTokenExpiry(subject, step.sha256, step.expiresAt);
-    case 'SetScopes':
-      return sinks.registry.setTokenScopes(subject, step.hashes, step.scopes);
+    case 'SetPolicy':
+      return sinks.registry.setTokenPolicy(subject, step.hashes, step.policy);
     case 'RevokeTokens':
       return sinks.registry.revokeTokens(subject, step.hashes, step.reason);
     case 'ApplySecret':

@@ -20,6 +20,6 @@ test.each(inputs.map((path) => [basename(path, '.in.yaml'), path]))('%s', async 
 });
 
 test('at rest there is nothing to do: the pairs above are about what they say', () => {
-  for (const name of ['published-and-enforced', 'scopes-same'])
+  for (const name of ['published-and-enforced', 'scopes-same', 'rate-same'])
     expect(planToken(read(join(import.meta.dirname, `testdata/${name}.in.yaml`))).steps).toEqual([]);
 });

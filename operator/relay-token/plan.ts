@@ -4,7 +4,7 @@ import { REASON } from '#crds/conditions.ts';
 import { defaultedToken, type DefaultedToken } from '#crds/relay-token.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
-import type { MintToken, TokenRow } from '../registry/registry.ts';
+import type { MintToken, TokenPolicy, TokenRow } from '../registry/registry.ts';
 import { live, newest } from './rows.ts';
 import { findToken, tokenSecret } from './secret.ts';
 import type { TokenSnapshot } from './snapshot.ts';
@@ -32,8 +32,9 @@ export function planToken(snapshot: TokenSnapshot): TokenPlan {
   // Before everything else: killing a token depends on nothing.
   if (spec.revoked) return planRevoked(snapshot);
   // Neither does taking rights away, also from tokens that were replaced and still work.
-  const others = live(snapshot.rows).filter((row) => !isDeepStrictEqual(row.scopes, spec.scopes));
-  if (others.length > 0) return step({ do: 'SetScopes', hashes: others.map((row) => row.sha256), scopes: spec.scopes });
+  const policy = policyOf(spec);
+  const others = live(snapshot.rows).filter((row) => !isDeepStrictEqual(row.policy, policy));
+  if (others.length > 0) return step({ do: 'SetPolicy', hashes: others.map((row) => row.sha256), policy });
   if (snapshot.secret.kind === 'foreign') {
     const message = `Secret ${spec.secretName} exists and is not this token's (${snapshot.secret.why}): delete it, or choose another spec.secretName`;
     return blockedPlan(snapshot, message);
@@ -75,7 +76,7 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
   );
   if (late !== undefined) return step({ do: 'SetExpiry', sha256: late.sha256, expiresAt });
   const active = rows.find((row) => row.state === 'Active');
-  const mint = { appId, environment: spec.environment, scopes: spec.scopes, expiresAt };
+  const mint = { appId, environment: spec.environment, policy: policyOf(spec), expiresAt };
   if (active === undefined) {
     if (expiresAt !== null && expiresAt <= now) return settledPlan(snapshot, spec, undefined);
     return step({ do: 'MintToken', mint: { ...mint, retire: [], revoke: [] }, lost: null });
@@ -97,7 +98,7 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
 function planReissue(
   { object, rows, now }: TokenSnapshot,
   active: TokenRow,
-  mint: Pick<MintToken, 'appId' | 'environment' | 'scopes' | 'expiresAt'>,
+  mint: Pick<MintToken, 'appId' | 'environment' | 'policy' | 'expiresAt'>,
 ): TokenPlan {
   // The status names a token only once it is in its Secret. Of another object's (a rebuilt cluster) nobody can say who has it.
   const handedOut = active.objectUid !== object.metadata.uid || object.status?.tokenId === active.id;
@@ -145,4 +146,9 @@ function planRemoval(snapshot: TokenSnapshot): TokenPlan {
 
 function step(only: TokenStep): TokenPlan {
   return { steps: [only], outcome: DONE };
+}
+
+/** What the relays shall enforce. */
+function policyOf({ scopes, rate }: DefaultedToken): TokenPolicy {
+  return { scopes, rate };
 }

@@ -1,5 +1,5 @@
 import type { RelayTokenStatus } from '#crds/relay-token.ts';
-import type { MintToken } from '../registry/registry.ts';
+import type { MintToken, TokenPolicy } from '../registry/registry.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
 /** The token that no Secret holds any more, and whether one ever did. */
@@ -11,7 +11,7 @@ export type TokenStep =
   /** Mints, and writes the plain token into its Secret: the two cannot be apart, because nobody else ever knows the token. */
   | { readonly do: 'MintToken'; readonly mint: MintToken; readonly lost: LostToken | null }
   | { readonly do: 'SetExpiry'; readonly sha256: string; readonly expiresAt: number | null }
-  | { readonly do: 'SetScopes'; readonly hashes: readonly string[]; readonly scopes: readonly string[] | null }
+  | { readonly do: 'SetPolicy'; readonly hashes: readonly string[]; readonly policy: TokenPolicy }
   | { readonly do: 'RevokeTokens'; readonly hashes: readonly string[]; readonly reason: string }
   | { readonly do: 'ApplySecret'; readonly secret: DesiredSecret }
   | { readonly do: 'DeleteSecret'; readonly secret: StoredSecret }

@@ -11,7 +11,15 @@ import { createPool } from '#operator/postgres/pool.ts';
 import { migrate, readMigrations } from '#operator/postgres/migrate.ts';
 import { createRegistry } from '#operator/postgres/registry.ts';
 import { createRegistryLog } from '#operator/postgres/registry-log.ts';
-import type { AppPolicy, AppRow, MintToken, Registry, Subject, WebhookHeaders } from '#operator/registry/registry.ts';
+import type {
+  AppPolicy,
+  AppRow,
+  MintToken,
+  Registry,
+  Subject,
+  TokenPolicy,
+  WebhookHeaders,
+} from '#operator/registry/registry.ts';
 import { createDatabase } from '#test/parts/postgres-database.ts';
 
 // What the port (operator/registry/registry.ts) promises, of the adapter and a real PostgreSQL.
@@ -27,6 +35,8 @@ const policy: AppPolicy = {
   webhooks: [],
 };
 const NONE: WebhookHeaders = new Map();
+const EVERYTHING: TokenPolicy = { scopes: null, rate: null };
+const LITTLE: TokenPolicy = { scopes: ['channels:read'], rate: { requestsPerMinute: 10, burst: 5 } };
 const shop: Subject = { namespace: 'shop', name: 'checkout', uid: 'uid-1' };
 
 type Leader = { readonly registry: Registry; readonly term: number };
@@ -95,7 +105,7 @@ describe('the registry in PostgreSQL', () => {
   const mint = (appId: string, more: Partial<MintToken> = {}): MintToken => ({
     appId,
     environment: 'Live',
-    scopes: null,
+    policy: EVERYTHING,
     expiresAt: null,
     retire: [],
     revoke: [],
@@ -302,32 +312,34 @@ describe('the registry in PostgreSQL', () => {
       expect(await published()).toEqual([`app/${appId}`]);
     });
 
-    test('scopes: with the token, changed without a new one, and critical unless they are everything', async () => {
+    test('scopes and rate: with the token, changed without a new one, and critical unless they are everything', async () => {
       const { registry } = await lead();
       const appId = await appOf(registry);
-      const first = tokenHash((await registry.mintToken(subject, mint(appId, { scopes: ['events:*'] }))).reveal());
+      const first = tokenHash((await registry.mintToken(subject, mint(appId, { policy: LITTLE }))).reveal());
       const published = async (sha256: string): Promise<unknown> => {
         const { crit, body } = await payloadOf(`token/${sha256}`);
-        return { crit, scopes: body?.['scopes'] };
+        return { crit, scopes: body?.['scopes'], rate: body?.['rate'] };
       };
-      expect(await published(first)).toEqual({ crit: ['scopes'], scopes: ['events:*'] });
+      const little = { crit: ['scopes', 'rate'], ...LITTLE };
+      const everything = { crit: [], ...EVERYTHING };
+      expect(await published(first)).toEqual(little);
       now += 1_000;
       const retire = [{ sha256: first, until: now + 60_000 }];
       const second = tokenHash((await registry.mintToken(subject, mint(appId, { retire }))).reveal());
-      expect(await published(second)).toEqual({ crit: [], scopes: null });
-      // Retired with the scopes that it had.
-      expect(await published(first)).toEqual({ crit: ['scopes'], scopes: ['events:*'] });
+      expect(await published(second)).toEqual(everything);
+      // Retired with what it had.
+      expect(await published(first)).toEqual(little);
 
-      await registry.setTokenScopes(subject, [first, second], ['channels:read']);
+      const changed: TokenPolicy = { scopes: null, rate: { requestsPerMinute: 60, burst: 30 } };
+      await registry.setTokenPolicy(subject, [first, second], changed);
       const rows = await registry.findTokens(subject, 'uid-t');
-      expect(rows.map(({ sha256, scopes, revision }) => ({ sha256, scopes, revision }))).toEqual([
-        { sha256: second, scopes: ['channels:read'], revision: BASE + 4 },
-        { sha256: first, scopes: ['channels:read'], revision: BASE + 4 },
+      expect(rows.map(({ sha256, policy: of, revision }) => ({ sha256, of, revision }))).toEqual([
+        { sha256: second, of: changed, revision: BASE + 4 },
+        { sha256: first, of: changed, revision: BASE + 4 },
       ]);
-      for (const sha256 of [first, second])
-        expect(await published(sha256)).toEqual({ crit: ['scopes'], scopes: ['channels:read'] });
-      await registry.setTokenScopes(subject, [second], null);
-      expect(await published(second)).toEqual({ crit: [], scopes: null });
+      for (const sha256 of [first, second]) expect(await published(sha256)).toEqual({ crit: ['rate'], ...changed });
+      await registry.setTokenPolicy(subject, [second], EVERYTHING);
+      expect(await published(second)).toEqual(everything);
     });
 
     test('a revoked token stays revoked, whatever is asked of it afterwards', async () => {
@@ -336,7 +348,7 @@ describe('the registry in PostgreSQL', () => {
       const sha256 = tokenHash((await registry.mintToken(subject, mint(appId))).reveal());
       await registry.revokeTokens(subject, [sha256], 'test');
       await registry.setTokenExpiry(subject, sha256, now + 1_000);
-      await registry.setTokenScopes(subject, [sha256], null);
+      await registry.setTokenPolicy(subject, [sha256], EVERYTHING);
       await registry.mintToken(subject, mint(appId, { retire: [{ sha256, until: now + 1_000 }], revoke: [sha256] }));
       const rows = await registry.findTokens(subject, 'uid-t');
       expect(rows.find((row) => row.sha256 === sha256)).toMatchObject({
@@ -388,7 +400,7 @@ describe('the registry in PostgreSQL', () => {
       purgeApps: () => old.purgeApps(now + 1),
       mintToken: () => old.mintToken({ ...token, name: 'another' }, mint(appId)),
       setTokenExpiry: () => old.setTokenExpiry(token, sha256, now),
-      setTokenScopes: () => old.setTokenScopes(token, [sha256], null),
+      setTokenPolicy: () => old.setTokenPolicy(token, [sha256], EVERYTHING),
       revokeTokens: () => old.revokeTokens(token, [sha256], 'test'),
     };
     for (const [name, attempt] of Object.entries(attempts)) {
@@ -433,8 +445,8 @@ describe('the registry in PostgreSQL', () => {
         () => registry.retireApp(stranger, appId, 'Delete'),
         () => registry.retireApp({ ...shop, name: 'another' }, appId, 'Delete'),
         () => registry.setTokenExpiry({ ...stranger, name: 'ci' }, sha256, now),
-        () => registry.setTokenScopes({ ...stranger, name: 'ci' }, [sha256], ['app:read']),
-        () => registry.setTokenScopes({ ...token, name: 'another' }, [sha256], ['app:read']),
+        () => registry.setTokenPolicy({ ...stranger, name: 'ci' }, [sha256], LITTLE),
+        () => registry.setTokenPolicy({ ...token, name: 'another' }, [sha256], LITTLE),
         () => registry.revokeTokens({ ...stranger, name: 'ci' }, [sha256], 'test'),
         () => registry.revokeTokens({ ...token, name: 'another' }, [sha256], 'test'),
         () =>
