@@ -4,18 +4,24 @@ import type { Counted, LocalCounts, Occupancy } from './occupancy.ts';
 import type { OccupancyStore } from './store.ts';
 import type { Writer } from './writer.ts';
 
+export type Liveness = {
+  readonly isLiving: (replica: string) => boolean;
+  /** Somebody wants to know the app's numbers: they shall be looked through for those of the dead. */
+  readonly asked: (appId: string) => void;
+};
+
 /** Occupancy over a store: what the store sums up, with this replica's part replaced by what it is in this moment. */
 export class Counts implements Occupancy {
   readonly #store: OccupancyStore;
   readonly #writer: Writer;
   readonly #local: LocalCounts;
-  readonly #isLiving: (replica: string) => boolean;
+  readonly #liveness: Liveness;
 
-  constructor(store: OccupancyStore, writer: Writer, local: LocalCounts, isLiving: (replica: string) => boolean) {
+  constructor(store: OccupancyStore, writer: Writer, local: LocalCounts, liveness: Liveness) {
     this.#store = store;
     this.#writer = writer;
     this.#local = local;
-    this.#isLiving = isLiving;
+    this.#liveness = liveness;
   }
 
   changed(appId: string, channel: string | undefined): void {
@@ -23,6 +29,7 @@ export class Counts implements Occupancy {
   }
 
   async channels(appId: string): Promise<Counted<ReadonlyMap<string, number>>> {
+    this.#liveness.asked(appId);
     const asked = this.#store.totals(appId);
     const mine = (field: string): number => this.#writer.toldAhead(appId, field);
     // Now, in the order in which the store gets question and writes.
@@ -65,13 +72,16 @@ export class Counts implements Occupancy {
 
   async replicas(appId: string): Promise<Counted<readonly string[]>> {
     const holders = await this.#store.holders(appId);
-    const others = (holders ?? []).filter((replica) => replica !== this.#store.replica && this.#isLiving(replica));
+    const others = (holders ?? []).filter(
+      (replica) => replica !== this.#store.replica && this.#liveness.isLiving(replica),
+    );
     const here = this.#local.connections(appId) > 0 ? [this.#store.replica] : [];
     return { value: [...here, ...others], reached: holders !== undefined };
   }
 
   async #sums(appId: string, fields: readonly string[], here: () => number[]): Promise<Counted<number[]>> {
     if (fields.length === 0) return { value: [], reached: true };
+    this.#liveness.asked(appId);
     const asked = this.#store.total(appId, fields);
     const told = fields.map((field) => this.#writer.toldAhead(appId, field));
     const totals = await asked;

@@ -324,6 +324,7 @@ export class MemoryStores {
       silentFor.filter(([, ms]) => which(ms)).map(([name]) => name);
     return {
       apps: this.#touched.get(replica)?.size ?? 0,
+      known: [...this.#beats.keys()],
       silent: named((ms) => ms > this.#leaseMs / 2),
       dead: named((ms) => ms > this.#leaseMs),
     };

@@ -9,6 +9,7 @@ import { Counts } from './counts.ts';
 import { CONNECTIONS, parseMemberField } from './fields.ts';
 import { BEAT_MS, LEASE_MS, type LocalCounts, type Occupancy } from './occupancy.ts';
 import type { OccupancyStore, Rules } from './store.ts';
+import { Strangers } from './strangers.ts';
 import { Writer } from './writer.ts';
 
 export type SharedStateParts = {
@@ -42,6 +43,9 @@ export class SharedState implements AsyncDisposable {
   #looking: Promise<void> | undefined;
   #burying: Promise<void> | undefined;
   #turn = 0;
+  readonly #strangers: Strangers;
+  readonly #asked = new Set<string>();
+  #known: ReadonlySet<string> = new Set();
   #lastBeatAt: number | undefined;
   /** Since when there was no gap between beats: others had their chance to beat for as long. */
   #inContactSince: number | undefined;
@@ -67,7 +71,11 @@ export class SharedState implements AsyncDisposable {
       nextMark: () => String((mark += 1)),
     });
     this.#rosters = new SharedPresence(store, this.#writer, members, parts.rosterListener);
-    this.occupancy = new Counts(store, this.#writer, local, (replica) => this.#silent?.has(replica) !== true);
+    this.occupancy = new Counts(store, this.#writer, local, {
+      isLiving: (replica) => this.#silent?.has(replica) !== true,
+      asked: (appId) => this.#asked.add(appId),
+    });
+    this.#strangers = new Strangers(this.#leaseMs, parts.now);
     this.presence = this.#rosters;
     parts.signals.on('roster', (appId, channel, signal) => this.#rosters.received(appId, channel, signal));
     this.#timer = setInterval(() => this.beat(), this.#beatMs).unref();
@@ -103,6 +111,7 @@ export class SharedState implements AsyncDisposable {
     const beat = await store.beat();
     if (beat === undefined || this.#closed) return;
     this.#silent = new Set(beat.silent);
+    this.#known = new Set([...beat.known, store.replica]);
     const at = now();
     if (this.#lastBeatAt === undefined || at - this.#lastBeatAt > this.#leaseMs / 2) this.#inContactSince = at;
     this.#lastBeatAt = at;
@@ -131,9 +140,21 @@ export class SharedState implements AsyncDisposable {
         if (found !== undefined && found[index] !== mark) this.#writer.lost(appId, mark);
       });
     }
-    this.#turn = (this.#turn + 1) % ROSTER_TURNS;
-    const watched = [...this.#rosters.watched()].filter((_, index) => index % ROSTER_TURNS === this.#turn);
+    this.#turn = (this.#turn + 1) % LOOK_TURNS;
+    const watched = [...this.#rosters.watched()].filter((_, index) => index % LOOK_TURNS === this.#turn);
     for (const [appId, channels] of watched) if (!this.#closed) await this.#lookAtRosters(appId, channels);
+    const ours = marks.flatMap(([appId], index) => (index % LOOK_TURNS === this.#turn ? [appId] : []));
+    const apps = [...new Set([...ours, ...this.#asked, ...this.#strangers.apps()])];
+    this.#asked.clear();
+    for (let from = 0; from < apps.length && !this.#closed; from += APPS_AT_ONCE) {
+      await Promise.all(apps.slice(from, from + APPS_AT_ONCE).map((appId) => this.#lookForStrangers(appId)));
+    }
+  }
+
+  async #lookForStrangers(appId: string): Promise<void> {
+    const holders = await this.#parts.store.holders(appId);
+    if (holders === undefined) return;
+    for (const stranger of this.#strangers.look(appId, holders, this.#known)) await this.#reap(appId, stranger);
   }
 
   async #lookAtRosters(appId: string, channels: readonly string[]): Promise<void> {
@@ -176,8 +197,8 @@ export class SharedState implements AsyncDisposable {
 }
 
 const MARKS_PER_LOOK = 500;
-/** Versions of rosters are looked at only every so many beats: a message is lost with a connection, and seldom otherwise. */
-const ROSTER_TURNS = 5;
+/** What is lost seldom, or with a connection, is looked at only every so many beats: versions of rosters, strangers. */
+const LOOK_TURNS = 5;
 const APPS_AT_ONCE = 16;
 const ROSTERS_PER_LOOK = 200;
 

@@ -104,6 +104,8 @@ export type Roster = {
 
 export type Beat = {
   readonly apps: number;
+  /** Every replica that has spoken and was not buried since. */
+  readonly known: readonly string[];
   /** Have not spoken for half the lease. */
   readonly silent: readonly string[];
   /** Silent for longer than the lease. */

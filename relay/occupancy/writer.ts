@@ -110,9 +110,7 @@ export class Writer {
 
   schedule(appId: string): void {
     if (this.#closed || this.#writing.has(appId)) return;
-    const writing = new Promise<void>((resolve) => setImmediate(resolve))
-      .then(() => this.#write(appId))
-      .finally(() => this.#writing.delete(appId));
+    const writing = new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#write(appId));
     this.#writing.set(appId, writing);
   }
 
@@ -141,22 +139,27 @@ export class Writer {
   async #write(appId: string): Promise<void> {
     const { store, rules, nextMark } = this.#parts;
     const ledger = this.#ledger(appId);
-    for (let recoveries = 0; recoveries < MOST_RECOVERIES && (ledger.isSuspect() || ledger.hasWork());) {
-      if (!ledger.touched) ledger.touched = await store.touch([appId]);
-      if (!ledger.touched) return ledger.away();
-      if (ledger.isSuspect()) {
-        recoveries += 1;
-        const own = await store.own(appId);
-        if (own === undefined) return ledger.away();
-        ledger.recover(own);
-        continue;
+    try {
+      for (let recoveries = 0; recoveries < MOST_RECOVERIES && (ledger.isSuspect() || ledger.hasWork());) {
+        if (!ledger.touched) ledger.touched = await store.touch([appId]);
+        if (!ledger.touched) return ledger.away();
+        if (ledger.isSuspect()) {
+          recoveries += 1;
+          const own = await store.own(appId);
+          if (own === undefined) return ledger.away();
+          ledger.recover(own);
+          continue;
+        }
+        const draft = ledger.draft(ITEMS_PER_WRITE);
+        if (draft === undefined) continue;
+        const next = nextMark();
+        const answer = await store.apply(appId, { ...draft, expected: ledger.mark, next, rules: rules(appId) });
+        if (answer === undefined) return ledger.away();
+        this.#take(appId, ledger, next, answer);
       }
-      const draft = ledger.draft(ITEMS_PER_WRITE);
-      if (draft === undefined) continue;
-      const next = nextMark();
-      const answer = await store.apply(appId, { ...draft, expected: ledger.mark, next, rules: rules(appId) });
-      if (answer === undefined) return ledger.away();
-      this.#take(appId, ledger, next, answer);
+    } finally {
+      // In the turn of the last look for work: whoever the last answer lets go on and change something must find that nobody is writing.
+      this.#writing.delete(appId);
     }
   }
 

@@ -235,7 +235,7 @@ return 1`;
 
 /**
  * KEYS[1] sorted set of signs of life, KEYS[2] set of the replica's apps · ARGV[1] replica, ARGV[2] lease in ms.
- * Answers {apps, names that have not spoken for half the lease, names that are dead}.
+ * Answers {apps, all names, names that have not spoken for half the lease, names that are dead}.
  */
 export const BEAT = `
 local t = redis.call('TIME')
@@ -243,7 +243,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 local silent = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now - ARGV[2] / 2))
 local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now - ARGV[2]))
-return {redis.call('SCARD', KEYS[2]), silent, dead}`;
+return {redis.call('SCARD', KEYS[2]), redis.call('ZRANGE', KEYS[1], 0, -1), silent, dead}`;
 
 /** KEYS[1] signs of life, KEYS[2] the dead one's apps, KEYS[3] lock · ARGV[1] dead replica, ARGV[2] this one, ARGV[3] lock in ms. Answers its apps, or nil. */
 export const APPS_OF_DEAD = `

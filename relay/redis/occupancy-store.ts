@@ -60,7 +60,7 @@ const roster = z.tuple([texts, number]).transform(([fields, youngMs]): Roster =>
 const applied = z.tuple([number, number, number, dueIn, z.array(number), z.array(roster)]);
 const settled = z.tuple([number, dueIn]);
 const reaped = z.tuple([number, dueIn, number]);
-const beat = z.tuple([number, texts, texts]);
+const beat = z.tuple([number, texts, texts, texts]);
 
 /** The store in Redis; what each key holds is said in occupancy-scripts.ts. */
 export class RedisOccupancyStore implements OccupancyStore {
@@ -166,7 +166,9 @@ export class RedisOccupancyStore implements OccupancyStore {
   async beat(): Promise<Beat | undefined> {
     const { beats, appsOf } = this.#options.keys;
     const answer = beat.safeParse(await this.#run(BEAT, [beats, appsOf(this.replica)], [this.replica, this.#leaseMs]));
-    return answer.data && { apps: answer.data[0], silent: answer.data[1], dead: answer.data[2] };
+    if (!answer.success) return undefined;
+    const [apps, known, silent, dead] = answer.data;
+    return { apps, known, silent, dead };
   }
 
   async appsOfDead(replica: string): Promise<readonly string[] | undefined> {
