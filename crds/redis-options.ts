@@ -68,6 +68,8 @@ function sharedOptions(address: RedisAddress, { connectionName, commandTimeoutMs
     // No queue: a command that cannot be sent fails at once, and whoever sent it knows best what to do then.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
+    // Who subscribed does it again by itself. ioredis leaves the failure of its own attempt to nobody: the process would end.
+    autoResubscribe: false,
     maxRetriesPerRequest: 0,
     disableClientInfo: true,
     // A primary that was demoted answers READONLY: look for the new one.

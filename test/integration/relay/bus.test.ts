@@ -10,6 +10,7 @@ import { connectRedis, whenReady, type RedisConnection } from '#relay/redis/conn
 import { eventually } from '#test/parts/eventually.ts';
 import { startCluster, startSentinel } from '#test/parts/redis-topologies.ts';
 import { redisCommand, startRedis, type RedisServer } from '#test/parts/redis.ts';
+import { startTcpProxy } from '#test/parts/tcp-proxy.ts';
 
 const log = pino({ level: 'silent' });
 const now = (): number => performance.now();
@@ -58,10 +59,11 @@ function memoryTransport(): Promise<Transport> {
   });
 }
 
-async function redisEnd(url: string, origin: string, lingerMs = 50): Promise<End> {
+async function redisEnd(url: string, origin: string, lingerMs = 50, onReconnected = () => {}): Promise<End> {
   const publisher = connectRedis({ url, log, name: 'bus' });
   const subscriber = connectRedis({ url, log, name: 'bus-subscriber', sharded: true });
   await Promise.all([whenReady(publisher, never), whenReady(subscriber, never)]);
+  subscriber.on('ready', onReconnected);
   const { received, listener } = recorder();
   const bus = new RedisBus({ publisher, subscriber, keys, origin, listener, log, now, lingerMs });
   return {
@@ -259,6 +261,27 @@ describe('the bus and a Redis that goes away', () => {
     expect(new Set(many)).toEqual(new Set(['local']));
     server.resume();
     await eventually(async () => (await one.bus.publish('1', ['c'], message('x'))) === 'everywhere');
+  });
+
+  test('a connection that is lost again while it subscribes anew ends nothing, and at last everything arrives', async () => {
+    await using server: RedisServer = await startRedis();
+    await using proxy = await startTcpProxy({ port: server.port });
+    await using one = await redisEnd(server.url, 'relay-1:a');
+    let lost = 0;
+    await using two = await redisEnd(`redis://127.0.0.1:${proxy.port}`, 'relay-2:b', 50, () => {
+      lost += 1;
+      if (lost < 4) proxy.drop();
+    });
+    const channels = Array.from({ length: 50 }, (_, n) => `c${n}`);
+    await Promise.all(channels.map((channel) => two.bus.subscribe('1', channel)));
+    proxy.drop();
+    await eventually(() => lost === 4);
+    for (const channel of channels) {
+      await eventually(async () => {
+        await one.bus.publish('1', [channel], message('back'));
+        return two.received.includes(`1/${channel}: back`);
+      });
+    }
   });
 
   test('a subscription lingers, then Redis is told', async () => {
