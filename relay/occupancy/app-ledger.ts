@@ -182,13 +182,11 @@ export class AppLedger {
     // Whoever took the numbers back, or lost them, has forgotten that they were ours, too.
     if (own.mark === '' || own.mark === REAPED) this.touched = false;
     this.mark = own.mark;
-    const before = [...this.#told.keys()];
     this.#told.clear();
     for (const [field, count] of own.counts) {
       this.#told.set(field, count);
       this.#restoring.delete(field);
     }
-    for (const field of before) this.#dirty.add(field);
     this.#tellDifferences();
   }
 

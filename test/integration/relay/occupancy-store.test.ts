@@ -130,6 +130,10 @@ describe.each([
     });
     expect(gone.enqueued).toBe(0);
     expect(gone.rosters.get(ROOM)?.youngMs).toBeGreaterThan(0);
+    // Longer than the hold, and not yet a lease.
+    const later = TIMING.leaseMs - TIMING.holdMs - 50;
+    await eventually(async () => ((await one.roster(app, ROOM))?.youngMs ?? 0) < later);
+    expect(await settle()).toMatchObject({ enqueued: 0 });
     await apply(two, '', '2', [...all, item('news', 1)], { restoring: true });
     await eventually(async () => (await one.roster(app, ROOM))?.youngMs === 0);
     await eventually(async () => {
