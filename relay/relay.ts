@@ -110,7 +110,11 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const now = (): number => performance.now();
 
   const registry = new SocketRegistry<RelaySocket>();
-  const metrics = relayMetrics(parts.metricsRegistry, { connections: () => registry.size, ready });
+  const metrics = relayMetrics(parts.metricsRegistry, {
+    connections: () => registry.size,
+    ready,
+    replicas: () => parts.rateStore.replicas(),
+  });
   const outbox = new Outbox(settings.maxUnsentBytes);
   const { cache, replica, usageStore, publicKeys } = parts;
   const usage = new Usage({

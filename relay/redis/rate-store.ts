@@ -36,7 +36,7 @@ return {granted, math.floor(tokens * 1000)}`);
 const answer = z.tuple([z.coerce.number(), z.coerce.number()]);
 
 /** The replicas are counted this often, in milliseconds. */
-const COUNT_MS = 5_000;
+const COUNT_MS = 3_000;
 
 export class RedisRateStore implements RateStore {
   readonly #keys: AppKeys;

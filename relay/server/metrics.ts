@@ -19,6 +19,8 @@ export type MetricSources = {
   readonly connections: () => number;
   /** 1 when the relay would answer /readyz with 200. */
   readonly ready: () => boolean;
+  /** Living replicas, this one included, as far as is known. */
+  readonly replicas: () => number;
 };
 
 /** @param registry shared with the directory's metrics; one per relay, never prom-client's global one. */
@@ -33,6 +35,13 @@ export function relayMetrics(registry: Registry, sources: MetricSources): RelayM
     labelNames: ['reach'],
     registers,
   });
+  gauge(
+    registry,
+    'relay_known_replicas',
+    'Replicas that share rate limits, as last counted: while Redis is away each enforces its part.',
+    sources.replicas,
+    'min',
+  );
   return {
     registry,
     refused: new Counter({
