@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 /** What is looked for in event payloads (R10). One name per detector of relay/scan/detectors. */
 export const DETECTORS = [
   'awsKey',
@@ -19,3 +21,32 @@ export type DetectorName = (typeof DETECTORS)[number];
  */
 export const SCAN_MODES = ['Off', 'Warn', 'Redact', 'Reject'] as const;
 export type ScanMode = (typeof SCAN_MODES)[number];
+
+/** What to do about what each detector finds; one that is not named is not looked for. */
+export type ScanRules = { readonly [N in DetectorName]?: Exclude<ScanMode, 'Off'> };
+
+const mode = z.enum(SCAN_MODES);
+const modes = Object.fromEntries(DETECTORS.map((name) => [name, mode.optional()]));
+
+/** Of a RelayApp. */
+export const secretScanning = z.strictObject({
+  mode: mode
+    .optional()
+    .describe(
+      'What happens to an event in which a detector finds something, for detectors not named below. Default Off.',
+    ),
+  detectors: z.strictObject(modes).optional().describe('The mode of single detectors.'),
+});
+export type SecretScanning = {
+  readonly mode?: ScanMode | undefined;
+  readonly detectors?: { readonly [N in DetectorName]?: ScanMode | undefined } | undefined;
+};
+
+/** The rules that it comes to; null: nothing is looked for. */
+export function scanRules({ mode: general = 'Off', detectors = {} }: SecretScanning = {}): ScanRules | null {
+  const rules = DETECTORS.flatMap((name) => {
+    const own = detectors[name] ?? general;
+    return own === 'Off' ? [] : [[name, own] as const];
+  });
+  return rules.length === 0 ? null : Object.fromEntries(rules);
+}

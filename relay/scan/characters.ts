@@ -30,8 +30,9 @@ export function* places(text: string, needle: string): Iterable<number> {
 
 /** Whether `word` stands somewhere and ends in an underscore there: looks at underscores only, which are rarer than letters. */
 export function hasBeforeUnderscore(text: string, word: string): boolean {
+  const last = word.charCodeAt(word.length - 1);
   for (let at = text.indexOf('_'); at >= 0; at = text.indexOf('_', at + 1)) {
-    if (text.startsWith(word, at - word.length)) return true;
+    if (text.charCodeAt(at - 1) === last && text.startsWith(word, at - word.length)) return true;
   }
   return false;
 }

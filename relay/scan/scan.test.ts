@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DETECTORS } from '#crds/secret-scanning.ts';
+import { DETECTORS, type DetectorName, type ScanRules } from '#crds/secret-scanning.ts';
 import { corpus } from './corpus.ts';
-import { scan, type ScanRules } from './scan.ts';
+import { scan } from './scan.ts';
 
-const all = (mode: ScanRules[keyof ScanRules]): ScanRules =>
-  Object.fromEntries(DETECTORS.map((name) => [name, mode])) as ScanRules;
+type Mode = NonNullable<ScanRules[DetectorName]>;
+const all = (mode: Mode): ScanRules => Object.fromEntries(DETECTORS.map((name) => [name, mode]));
+const only = (detector: DetectorName, mode: Mode): ScanRules => ({ [detector]: mode });
 const redacted = (text: string): string => {
   const result = scan(text, all('Redact'));
   return result.verdict === 'found' ? result.text : text;
@@ -15,8 +16,7 @@ describe('the corpus', () => {
   test.each(corpus.filter(({ secret }) => secret !== undefined))(
     '$detector is found: $name',
     ({ detector, text, secret = '' }) => {
-      const rules = { ...all('Off'), [detector]: 'Redact' };
-      const result = scan(text, rules);
+      const result = scan(text, only(detector, 'Redact'));
       expect(result).toMatchObject({ verdict: 'found', findings: [{ detector }] });
       expect(result.verdict === 'found' && result.text).toBe(text.split(secret).join('[REDACTED]'));
     },
@@ -24,13 +24,13 @@ describe('the corpus', () => {
   test.each(corpus.filter(({ secret }) => secret === undefined))(
     '$detector is not found: $name',
     ({ detector, text }) => {
-      expect(scan(text, { ...all('Off'), [detector]: 'Redact' })).toEqual({ verdict: 'clean' });
+      expect(scan(text, only(detector, 'Redact'))).toEqual({ verdict: 'clean' });
     },
   );
   test('precision and recall', () => {
     for (const detector of DETECTORS) {
       const of = corpus.filter((line) => line.detector === detector);
-      const flagged = of.filter(({ text }) => scan(text, { ...all('Off'), [detector]: 'Warn' }).verdict === 'found');
+      const flagged = of.filter(({ text }) => scan(text, only(detector, 'Warn')).verdict === 'found');
       const right = flagged.filter(({ secret }) => secret !== undefined).length;
       const wanted = of.filter(({ secret }) => secret !== undefined).length;
       console.log(
@@ -56,6 +56,13 @@ describe('only the match is replaced', () => {
     ['a key', `{"${mail}":1}`, '{"[REDACTED]":1}'],
     ['a string', `"${mail}"`, '"[REDACTED]"'],
     ['a number', '{"card":4111111111111111,"n":[4111111111111111]}', '{"card":"[REDACTED]","n":["[REDACTED]"]}'],
+    ['a string that is a number', '{"card":"4111111111111111"}', '{"card":"[REDACTED]"}'],
+    [
+      'a number after much space',
+      `${' '.repeat(70)}{"card":4111111111111111}`,
+      `${' '.repeat(70)}{"card":"[REDACTED]"}`,
+    ],
+    ['a tab that is written as an escape', '"Bearer\\tabcdef0123456789abcdef"', '"Bearer\\t[REDACTED]"'],
     [
       'JSON in a string',
       JSON.stringify({ a: JSON.stringify({ m: mail }) }),
@@ -154,24 +161,28 @@ describe('what is told', () => {
       raw: JSON.stringify({ deep: mail }),
       [mail]: { k: mail },
     });
-    const result = scan(text, { ...all('Off'), email: 'Reject' });
-    expect(result).toEqual({
-      verdict: 'rejected',
-      findings: ['/user/mails/1', '/raw/deep', '', '/*/k'].map((place) => ({
-        detector: 'email',
-        mode: 'Reject',
-        place,
-      })),
-    });
+    const result = scan(text, only('email', 'Reject'));
+    const findings = [{ detector: 'email', mode: 'Reject', place: '/user/mails/1', count: 4 }];
+    expect(result).toEqual({ verdict: 'rejected', findings });
+  });
+  test.each([
+    [{ raw: JSON.stringify({ deep: mail }) }, '/raw/deep'],
+    [{ [mail]: 1 }, ''],
+    [{ [mail]: { k: mail } }, ''],
+    [{ 'a/b': { k: mail } }, '/*/k'],
+    [[[mail]], '/0/0'],
+  ])('%j: at %s', (value, place) => {
+    const result = scan(JSON.stringify(value), only('email', 'Warn'));
+    expect(result).toMatchObject({ findings: [{ place }] });
   });
   test('Warn changes nothing', () => {
-    expect(scan(mail, { ...all('Off'), email: 'Warn' })).toMatchObject({ verdict: 'found', text: mail });
+    expect(scan(mail, only('email', 'Warn'))).toMatchObject({ verdict: 'found', text: mail });
   });
   test('one Reject rejects, whatever else is redacted', () => {
     const text = `${mail} 4111-1111-1111-1111`;
     expect(scan(text, { ...all('Redact'), cardNumber: 'Reject' }).verdict).toBe('rejected');
   });
-  test('Off is not looked for', () => expect(scan(mail, all('Off'))).toEqual({ verdict: 'clean' }));
+  test('Off is not looked for', () => expect(scan(mail, {})).toEqual({ verdict: 'clean' }));
 });
 
 describe('linear: ten times the text is not a hundred times the steps', () => {

@@ -1,17 +1,19 @@
-import type { DetectorName, ScanMode } from '#crds/secret-scanning.ts';
+import type { DetectorName, ScanMode, ScanRules } from '#crds/secret-scanning.ts';
 import type { Detector, Span } from './detector.ts';
 import { detectors } from './detectors.ts';
 import { jsonTokens, literalPositions, type JsonToken } from './json-tokens.ts';
 
-/** What to do about what each detector finds; an app's rules with every default filled in. */
-export type ScanRules = { readonly [N in DetectorName]: ScanMode };
-
-/** Something that was found. Never holds it. */
+/** What one detector found in a text. Never holds it. */
 export type Finding = {
   readonly detector: DetectorName;
   readonly mode: Exclude<ScanMode, 'Off'>;
-  /** A JSON pointer (RFC 6901), through JSON inside of strings too; empty: the text itself. What a key says is shown only if it is harmless. */
+  /**
+   * The first of them: a JSON pointer (RFC 6901), through JSON inside of strings too; empty: the text itself. What a key says is shown only
+   * if it is harmless.
+   */
   readonly place: string;
+  /** How many it found. */
+  readonly count: number;
 };
 
 export type Scanned =
@@ -36,18 +38,29 @@ export function scan(text: string, rules: ScanRules): Scanned {
   if (suspects.length === 0) return CLEAN;
   const matches = matchesIn(text, 0, suspects).toSorted((a, b) => a.start - b.start || b.end - a.end);
   if (matches.length === 0) return CLEAN;
-  const findings = matches.map(({ detector, path }): Finding => {
-    const mode = rules[detector];
-    return { detector, mode: mode === 'Off' ? 'Warn' : mode, place: placeOf(path) };
-  });
+  const findings = findingsOf(matches, rules);
   if (findings.some(({ mode }) => mode === 'Reject')) return { verdict: 'rejected', findings };
   return { verdict: 'found', text: redacted(text, matches, rules), findings };
 }
 
 /** Almost every event ends here: none. An escape may hide an anchor, so in text with `\\u` all are. */
 function suspectsOf(text: string, rules: ScanRules): readonly Detector[] {
-  const active = detectors.filter(({ name }) => rules[name] !== 'Off');
+  const active = detectors.filter(({ name }) => rules[name] !== undefined);
   return text.includes('\\u') ? active : active.filter(({ mayOccur }) => mayOccur(text));
+}
+
+/** One for each detector, in the order in which they first found something. */
+function findingsOf(matches: readonly Match[], rules: ScanRules): Finding[] {
+  const found = new Map<DetectorName, Finding>();
+  for (const { detector, path } of matches) {
+    const known = found.get(detector);
+    const mode = rules[detector] ?? 'Warn';
+    found.set(
+      detector,
+      known === undefined ? { detector, mode, place: placeOf(path), count: 1 } : { ...known, count: known.count + 1 },
+    );
+  }
+  return [...found.values()];
 }
 
 type Match = Span & {
@@ -58,7 +71,7 @@ type Match = Span & {
 };
 
 function matchesIn(text: string, depth: number, active: readonly Detector[]): Match[] {
-  if (depth >= MAX_DEPTH || !isJson(text)) return plainMatches(text, active);
+  if (depth >= MAX_DEPTH || !isJson(text, depth)) return plainMatches(text, active);
   const found: Match[] = [];
   for (const token of jsonTokens(text)) {
     for (const match of tokenMatches(text, token, depth, active)) found.push(match);
@@ -105,8 +118,9 @@ function rawPositions(literal: string, matches: readonly Match[]): ReadonlyMap<n
   return new Map(positions.map((position, index) => [position, raw[index] ?? position]));
 }
 
-function isJson(text: string): boolean {
-  if (!/^\s{0,64}[{["\d-]/.test(text)) return false;
+/** In a string only what has strings of its own: one that is a number is its owner's text, and gets no quotes. */
+function isJson(text: string, depth: number): boolean {
+  if (!(depth === 0 ? /^\s*[{["\d-]/ : /^\s*[{["]/).test(text)) return false;
   try {
     JSON.parse(text);
     return true;

@@ -3,8 +3,9 @@ import type { Detector, Span } from '../detector.ts';
 
 /** A token after the word Bearer, as in an Authorization header (RFC 6750, 2.1: `b64token`). Shorter ones are words of a sentence. */
 const SHORTEST = 16;
-const WORD = /bearer[ \t]{1,8}/gi;
-const ANCHOR = /bearer[ \t]/i;
+const WORD = /bearer[ \t]{1,64}/gi;
+// A tab may be written as an escape.
+const ANCHOR = /bearer[ \t\\]/i;
 const isToken = (code: number): boolean => isAlphanumeric(code) || '-._~+/='.includes(String.fromCharCode(code));
 
 export const bearerToken: Detector = {

@@ -1,9 +1,10 @@
-import { isDigit, runEnd } from '../characters.ts';
+import { isDigit } from '../characters.ts';
 import type { Detector, Span } from '../detector.ts';
+import { nextGroup, nextStretch } from '../digit-stretches.ts';
 
 /**
  * Payment card numbers: 13 to 19 digits of a known issuer whose last one is the Luhn check digit (ISO/IEC 7812-1). Digits stand together or
- * in groups with one space or hyphen between them, the first of four or more. The first digits of the large schemes and their lengths.
+ * in groups with one separator between them, the first of four or more. The first digits of the large schemes and their lengths.
  */
 const SCHEMES: readonly {
   readonly from: number;
@@ -26,72 +27,56 @@ const SCHEMES: readonly {
 ];
 const LONGEST = 19;
 const SHORTEST = 13;
+const LIKELY = /(?<!\d)[2-6]\d\d\d(?:[ .\-\u00a0\u2000-\u200a\u2010-\u2015\u202f]?\d){9}/;
 
 export const cardNumber: Detector = {
   name: 'cardNumber',
-  mayOccur: (text) => find(text, 1).length > 0,
-  find: (text) => find(text, Number.POSITIVE_INFINITY),
+  mayOccur: (text) => LIKELY.test(text),
+  find,
 };
 
-/**
- * Where one may begin: schemes begin with 2 to 6 (most long numbers are times, and begin with 1), the first group has four digits or more.
- * A bounded stretch, so a bounded number of steps.
- */
-const BEGINNING = /(?<!\d)[2-6]\d\d\d(?:[ -]?\d){9}/g;
-
-function find(text: string, most: number): Span[] {
+function find(text: string): Span[] {
   const found: Span[] = [];
-  BEGINNING.lastIndex = 0;
-  for (let match = BEGINNING.exec(text); match !== null && found.length < most; match = BEGINNING.exec(text)) {
-    const groups = groupsFrom(text, match.index);
-    for (const card of cardsIn(text, groups)) found.push(card);
-    BEGINNING.lastIndex = groups.at(-1)?.end ?? match.index + 1;
+  let stretch = nextStretch(text, 0, SHORTEST);
+  while (stretch !== undefined) {
+    // A card may stand beside other numbers, such as its date, so one is looked for from the start of each group.
+    for (let at = stretch.start; at + SHORTEST <= stretch.end;) {
+      const end = mayBegin(text, at) ? cardEnd(text, at, stretch.end) : undefined;
+      if (end !== undefined) found.push({ start: at, end });
+      at = nextGroup(text, end ?? at, stretch.end);
+    }
+    stretch = nextStretch(text, stretch.end, SHORTEST);
   }
   return found;
 }
 
-/** Groups of digits with one space or hyphen between two of them, from `start` on. */
-function groupsFrom(text: string, start: number): Span[] {
-  const groups: Span[] = [];
-  let from = start;
-  for (;;) {
-    const end = runEnd(text, from, isDigit);
-    if (end > from) groups.push({ start: from, end });
-    const separator = text.charCodeAt(end);
-    if (end === from || (separator !== 0x20 && separator !== 0x2d)) return groups;
-    from = end + 1;
-  }
+/** Schemes begin with 2 to 6 (most long numbers are times, and begin with 1), and with a group of four digits or more. */
+function mayBegin(text: string, at: number): boolean {
+  const first = text.charCodeAt(at);
+  if (first < 0x32 || first > 0x36) return false;
+  return isDigit(text.charCodeAt(at + 1)) && isDigit(text.charCodeAt(at + 2)) && isDigit(text.charCodeAt(at + 3));
 }
 
-/** A card may stand beside other numbers, such as its date: every stretch of whole groups that is long enough is tried, the longest first. */
-function cardsIn(text: string, groups: readonly Span[]): Span[] {
-  const found: Span[] = [];
-  for (let first = 0; first < groups.length; first += 1) {
-    let digits = '';
-    let card: { readonly span: Span; readonly last: number } | undefined;
-    const start = groups[first]?.start ?? 0;
-    for (let last = first; last < groups.length; last += 1) {
-      const group = groups[last];
-      if (group === undefined || digits.length + group.end - group.start > LONGEST) break;
-      digits += text.slice(group.start, group.end);
-      if (digits.length >= SHORTEST && isCard(digits)) card = { span: { start, end: group.end }, last };
-    }
-    if (card === undefined) continue;
-    found.push(card.span);
-    first = card.last;
+/** The end of the longest card of whole groups that begins at `start`. A bounded number of steps. */
+function cardEnd(text: string, start: number, limit: number): number | undefined {
+  let found: number | undefined;
+  let digits = 0;
+  for (let at = start; at <= limit && digits <= LONGEST; at += 1) {
+    if (at < limit && isDigit(text.charCodeAt(at))) digits += 1;
+    else if (digits >= SHORTEST && isCard(text.slice(start, at).replaceAll(/\D/g, ''))) found = at;
   }
   return found;
 }
 
 function isCard(digits: string): boolean {
+  if (!luhnHolds(digits)) return false;
   const beginning = Number(digits.slice(0, 4));
-  const scheme = SCHEMES.some(
+  return SCHEMES.some(
     ({ from, to, digits: length, lengths }) =>
       beginning >= from * 10 ** (4 - length) &&
       beginning < (to + 1) * 10 ** (4 - length) &&
       lengths.includes(digits.length),
   );
-  return scheme && luhnHolds(digits);
 }
 
 function luhnHolds(digits: string): boolean {

@@ -15,8 +15,12 @@ const FINE_GRAINED = 'github_pat_';
 export const githubToken: Detector = {
   name: 'githubToken',
   mayOccur: (text) => {
-    for (const at of places(text, '_'))
-      if (text.startsWith('gh', at - 3) || text.startsWith('pat', at - 3)) return true;
+    for (let at = text.indexOf('_', 3); at >= 0; at = text.indexOf('_', at + 1)) {
+      const third = text.charCodeAt(at - 3);
+      // Of `gh?_` and `pat_`.
+      if ((third === 0x67 && text.startsWith('gh', at - 3)) || (third === 0x70 && text.startsWith('pat', at - 3)))
+        return true;
+    }
     return false;
   },
   find: (text) => {

@@ -7,7 +7,7 @@ const SHORTEST = 16;
 
 export const stripeKey: Detector = {
   name: 'stripeKey',
-  mayOccur: (text) => hasBeforeUnderscore(text, 'k') || hasBeforeUnderscore(text, 'whsec'),
+  mayOccur: (text) => hasBeforeUnderscore(text, 'k') || text.includes('whsec_'),
   find: (text) => {
     const found: Span[] = [];
     for (const prefix of PREFIXES) {
