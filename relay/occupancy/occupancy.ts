@@ -39,8 +39,8 @@ export interface LocalCounts {
   subscriptions(appId: string, channel: string): number;
 }
 
-/** A replica that says nothing for this long is taken for dead. */
-export const LEASE_MS = 7_000;
+/** A replica that says nothing for this long is taken for dead. With a beat and the time that it takes to bury it: within 10 s. */
+export const LEASE_MS = 6_000;
 export const BEAT_MS = 2_000;
 /** Webhooks tell that somebody went only after this long, and not at all if they are back: a reload of a page is no news. */
 export const HOLD_MS = 3_000;

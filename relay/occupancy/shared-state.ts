@@ -140,10 +140,12 @@ export class SharedState implements AsyncDisposable {
         if (found !== undefined && found[index] !== mark) this.#writer.lost(appId, mark);
       });
     }
-    this.#turn = (this.#turn + 1) % LOOK_TURNS;
-    const watched = [...this.#rosters.watched()].filter((_, index) => index % LOOK_TURNS === this.#turn);
+    this.#turn += 1;
+    const watched = [...this.#rosters.watched()].filter((_, index) => index % LOOK_TURNS === this.#turn % LOOK_TURNS);
     for (const [appId, channels] of watched) if (!this.#closed) await this.#lookAtRosters(appId, channels);
-    const ours = marks.flatMap(([appId], index) => (index % LOOK_TURNS === this.#turn ? [appId] : []));
+    const ours = marks.flatMap(([appId], index) =>
+      index % STRANGER_TURNS === this.#turn % STRANGER_TURNS ? [appId] : [],
+    );
     const apps = [...new Set([...ours, ...this.#asked, ...this.#strangers.apps()])];
     this.#asked.clear();
     for (let from = 0; from < apps.length && !this.#closed; from += APPS_AT_ONCE) {
@@ -197,8 +199,10 @@ export class SharedState implements AsyncDisposable {
 }
 
 const MARKS_PER_LOOK = 500;
-/** What is lost seldom, or with a connection, is looked at only every so many beats: versions of rosters, strangers. */
+/** Versions of rosters are looked at only every so many beats: a message is lost with a connection, and seldom otherwise. */
 const LOOK_TURNS = 5;
+/** Apps that somebody asks about are looked through for strangers at the next beat; of the others a part at each. */
+const STRANGER_TURNS = 15;
 const APPS_AT_ONCE = 16;
 const ROSTERS_PER_LOOK = 200;
 
