@@ -167,15 +167,18 @@ export class RedisBus implements Bus {
       for (const [name, interest] of wanted) {
         // `unknown` again: the connection closed in between.
         if (interest.state === 'asked') interest.state = 'confirmed';
-        if (this.#interests.get(name) !== interest) this.#unsubscribeFrom([name]);
+        if (!this.#interests.has(name)) this.#unsubscribeFrom([name]);
         settle(interest, 'subscribed');
       }
     } catch {
       // Away: `ready` and the sweep try again; the outage itself is logged once by the connection.
-      for (const [, interest] of wanted) {
+      const left: string[] = [];
+      for (const [name, interest] of wanted) {
         interest.state = 'unknown';
         settle(interest, 'degraded');
+        if (!this.#interests.has(name)) left.push(name);
       }
+      if (subscriber.status === 'ready') this.#unsubscribeFrom(left);
     }
   }
 
@@ -190,7 +193,8 @@ export class RedisBus implements Bus {
     for (const [name, interest] of this.#interests) {
       if (interest.idleSince !== undefined && now() - interest.idleSince >= lingerMs) {
         this.#interests.delete(name);
-        if (interest.state !== 'confirmed') continue;
+        // What was asked is seen to when the answer comes. `unknown` may be subscribed all the same: a command that timed out was sent.
+        if (interest.state === 'asked') continue;
         const names = over.get(interest.appId);
         if (names === undefined) over.set(interest.appId, [name]);
         else names.push(name);
