@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { accessSpec, defaultedAccess, type DefaultedAccess } from './access.ts';
 import { rateOf, rateSpec, type Rate } from './rate.ts';
 import { conditions, objectName, type Resource } from './resource.ts';
 import type { TransitionRule } from './transition-rule.ts';
@@ -75,6 +76,7 @@ export const relayAppSpec = z.strictObject({
     .optional()
     .describe('How HTTP requests may authenticate. Each is on by default.'),
   limits: z
+  access: accessSpec.optional().describe('Who gets in, whatever credential they have. Default: everybody.'),
     .strictObject({
       rate: rateSpec
         .optional()
@@ -195,6 +197,7 @@ export type DefaultedApp = {
     readonly connections: number | null;
     readonly eventBytes: number;
     readonly clientEventsPerSecond: number;
+  readonly access: DefaultedAccess;
     readonly presenceMembers: number;
     /** null: the installation's default. */
     readonly rate: Rate | null;
@@ -232,6 +235,7 @@ export function defaultedApp(name: string, spec: RelayAppSpec): DefaultedApp {
       clientEventsPerSecond: spec.limits?.clientEventsPerSecond ?? 10,
       presenceMembers: spec.limits?.presenceMembers ?? 100,
       rate: rateOf(spec.limits?.rate),
+    access: defaultedAccess(spec.access),
     },
     channels: {
       clientEvents: spec.channels?.clientEvents ?? true,

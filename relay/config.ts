@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { workerId } from '#crds/directory/worker-id.ts';
 import { parseRate } from '#crds/rate.ts';
 import { commonSettings, parsedBy, port, readSettings, seconds, type SettingsResult } from '#crds/settings.ts';
+import { parseIpRanges } from './access/trusted-proxies.ts';
 import { parseAllowed } from './webhooks/address-policy.ts';
 
 /** Every setting of the relay. */
@@ -55,6 +56,15 @@ const settings = z.object({
     ),
   RELAY_TEST_RATE: parsedBy(parseRate)
     .prefault('60/30')
+  TRUSTED_PROXIES: parsedBy(parseIpRanges)
+    .prefault('')
+    .describe(
+      'Addresses and CIDRs, with commas between, of the proxies that may say on whose behalf they call. Default: none, the peer is the client.',
+    ),
+  FORWARDED_HEADER: z
+    .enum(['x-forwarded-for', 'forwarded'])
+    .default('x-forwarded-for')
+    .describe('The header in which they say it. The other one is ignored, whoever sends it.'),
     .describe('No test token (rly_test_…) has more, as requests per minute and burst. Empty: nothing of their own.'),
   RELAY_MAX_SUBSCRIPTIONS: z.coerce
     .number()

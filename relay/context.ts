@@ -3,6 +3,7 @@ import { pino, type Logger } from 'pino';
 import { loggedError } from '#crds/logged-error.ts';
 import { Registry } from 'prom-client';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
+import { IpRanges } from './access/ip-ranges.ts';
 import type { RelayConfig, WorkerConfig } from './config.ts';
 import { monotonicClock } from './directory/clock.ts';
 import { Follower } from './directory/follower.ts';

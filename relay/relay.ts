@@ -3,6 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
+import type { ForwardingHeader } from './access/client-address.ts';
+import type { IpRanges } from './access/ip-ranges.ts';
+import { TrustedProxies } from './access/trusted-proxies.ts';
+import type { ActivityLog } from './activity/activity.ts';
 import type { Bus, BusListener } from './bus/bus.ts';
 import { Signals } from './bus/signals.ts';
 import type { EventCache } from './cache/event-cache.ts';
@@ -21,6 +25,8 @@ import { SharedState } from './occupancy/shared-state.ts';
 import type { OccupancyStore } from './occupancy/store.ts';
 import type { RosterChange } from './presence/presence.ts';
 import { memberAdded, memberRemoved } from './protocol/server-message.ts';
+import { screeningMetrics } from './screening/metrics.ts';
+import { Screening } from './screening/screening.ts';
 import { createApp } from './server/app.ts';
 import { ChannelFacts } from './server/channel-facts.ts';
 import { ChannelCounts } from './server/channel-counts.ts';
@@ -58,6 +64,7 @@ export type RelayParts = {
   readonly occupancyTimes?: { readonly beatMs: number; readonly leaseMs: number };
   readonly webhookQueue: WebhookQueue;
   /** Sends webhooks. */
+  readonly activity: ActivityLog;
   readonly post: Post;
   /** The last event of cache channels. */
   readonly cache: EventCache;
@@ -130,6 +137,11 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const fanOut = new FanOut({ registry, holds, outbox, cache, directory, usage, metrics });
   const signals = new Signals();
   const bus = parts.bus((appId, channel, message) => {
+  const proxies = new TrustedProxies({
+    ranges: settings.proxies.trusted,
+    header: settings.proxies.header,
+    ignored: () => metrics.forwardingHeadersIgnored.inc(),
+  });
     if (message.kind === 'event') fanOut.deliver(appId, channel, message);
     else signals.dispatch(appId, channel, message);
   });
@@ -147,6 +159,12 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     local: registry,
     signals,
     rules: (appId) => rulesOf(directory.appById(appId)),
+  const screening = new Screening({
+    metrics: screeningMetrics(parts.metricsRegistry),
+    activity: parts.activity,
+    log,
+    now,
+  });
     rosterListener: (appId, channel, change) => {
       fanOut.tellMembers(appId, channel, rosterTail(change));
     },
@@ -191,6 +209,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     directory,
     metrics,
     now,
+    screening,
     wallClock: Date.now,
     maxSubscriptions: settings.maxSubscriptions,
   });
@@ -204,17 +223,19 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     bus,
     signals,
     facts,
+    proxies,
     connections: new Connections(questions),
     usage,
     usageStore,
     publicKeys,
     limiter,
+    screening,
     rates,
     metrics,
     log,
   });
   parts.routes?.(app);
-  const upgrade = new Upgrade({ hub, directory, occupancy, draining: () => draining, limiter, rates });
+  const upgrade = new Upgrade({ hub, directory, proxies, occupancy, draining: () => draining, limiter, rates });
 
   const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, directory, metrics));
   const stopFence = directory.onStateChange(() => {

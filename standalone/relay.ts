@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Registry as MetricsRegistry } from 'prom-client';
+import { IpRanges } from '#relay/access/ip-ranges.ts';
+import { MemoryActivityLog } from '#relay/activity/memory.ts';
 import { MemoryBus, MemoryWire } from '#relay/bus/memory.ts';
 import { MemoryEventCache } from '#relay/cache/memory.ts';
 import { monotonicClock } from '#relay/directory/clock.ts';
@@ -64,6 +66,7 @@ export async function startRelay(
       replica: ID,
       bus: (listener) => new MemoryBus(wire, ID, listener),
       occupancyStore: stores.store(ID),
+      activity: new MemoryActivityLog(),
       webhookQueue: new MemoryWebhookQueue(waiting, ID),
       post,
       cache: new MemoryEventCache(() => performance.now()),
@@ -82,6 +85,7 @@ export async function startRelay(
       maxUnsentBytes: MAX_UNSENT_BYTES,
       maxSubscriptions: MAX_SUBSCRIPTIONS,
       rates: { app: null, testToken: TEST_RATE },
+      proxies: { trusted: new IpRanges([]), header: 'x-forwarded-for' },
     },
   );
   return { relay, follower, followed };

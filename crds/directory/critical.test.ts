@@ -1,13 +1,29 @@
 import { expect, test } from 'vitest';
 import { criticalFields, KNOWN_CRITICAL } from './critical.ts';
-import { tokenEntryKey, type EntryChange } from './entry-body.ts';
+import { appEntryKey, tokenEntryKey, type EntryChange } from './entry-body.ts';
 
+const app = (access: object): EntryChange => ({
+  key: appEntryKey('1'),
+  body: {
+    appId: '1',
+    namespace: 'a',
+    name: 'b',
+    enabled: true,
+    keys: [],
+    authentication: { bearer: true, keyAndSecret: true, signature: true },
+    access,
+    limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1 },
+    channels: { clientEvents: true },
+  },
+});
 const key = tokenEntryKey('a'.repeat(64));
 const body = { id: 'id', appId: '1', namespace: 'a', name: 'b', environment: 'Live', expiresAt: null } as const;
 
 test.each<[string, EntryChange, string[]]>([
   ['scopes', { key, body: { ...body, scopes: ['events:publish'] } }, ['scopes']],
   ['no scopes at all', { key, body: { ...body, scopes: [] } }, ['scopes']],
+  ['who gets in', app({ ipAllowlist: ['1.2.3.4'] }), ['ipAllowlist']],
+  ['everybody', app({ ipAllowlist: null }), []],
   ['full access', { key, body: { ...body, scopes: null } }, []],
   ['a token of an earlier version', { key, body }, []],
   ['a removal, which every relay can carry out', { key, body: null }, []],

@@ -34,6 +34,12 @@ const webhookEndpoint = z.object({
 export type WebhookEndpointBody = z.infer<typeof webhookEndpoint>;
 
 export const appEntryBody = z.object({
+/** Who gets in, whatever credential they have; null: no restriction. */
+const access = z.object({
+  /** Addresses and blocks, as the user wrote them. */
+  ipAllowlist: z.array(z.string()).readonly().nullable().default(null),
+});
+
   appId: z.string(),
   namespace: z.string(),
   name: z.string(),
@@ -43,6 +49,7 @@ export const appEntryBody = z.object({
   authentication: z.object({ bearer: z.boolean(), keyAndSecret: z.boolean(), signature: z.boolean() }),
   // Defaults are what an operator of an earlier version meant by saying nothing.
   limits: z.object({
+  access: access.prefault({}),
     connections: z.int().nullable(),
     eventBytes: z.int(),
     clientEventsPerSecond: z.int(),

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { defaultedAccess } from '#crds/access.ts';
 import { appOf, type AppKey } from '../directory/directory.ts';
 import { channelSignatureHolds } from './channel-signature.ts';
 import { presentedCredential } from './presented-credential.ts';
@@ -15,6 +16,7 @@ const keysOf = (...pairs: readonly (readonly [key: string, secret: string])[]): 
       enabled: true,
       keys: pairs.map(([key]) => ({ id: key, key, secret: '' })),
       authentication: { bearer: true, keyAndSecret: true, signature: true },
+      access: defaultedAccess(undefined),
       limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 100, rate: null },
       channels: {
         clientEvents: true,

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
+import { defaultedAccess } from '#crds/access.ts';
 import { webhookHeadersField, type AppEntryBody } from '#crds/directory/entry-body.ts';
 import { signEntry } from '#crds/directory/entry.ts';
 import { Keyring } from '#crds/keyring.ts';
@@ -18,6 +19,7 @@ function decoded(headers: string | null): DecodedEntry | undefined {
     enabled: true,
     keys: [{ id: 'k1', key: 'key', secret: sealed('key.k1', 'secret') }],
     authentication: { bearer: true, keyAndSecret: true, signature: true },
+    access: defaultedAccess(undefined),
     limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 1, rate: null },
     channels: {
       clientEvents: true,

@@ -1,6 +1,7 @@
 import type { AppEntryBody, TokenEntryBody, WebhookEndpointBody } from '#crds/directory/entry-body.ts';
 import type { Position } from '#crds/directory/position.ts';
 import { Secret } from '#crds/keyring.ts';
+import { appAccessOf, type AppAccess } from '../access/app-access.ts';
 import { SigningKey } from '../auth/signing-key.ts';
 
 export type AppKey = {
@@ -18,10 +19,11 @@ export type WebhookHeaders = ReadonlyMap<string, Secret>;
 export type Webhook = Readonly<Omit<WebhookEndpointBody, 'headers'>> & { readonly headers: WebhookHeaders };
 
 /** An app as it is enforced. Frozen; another object means that something about it changed. */
-export type App = Readonly<Omit<AppEntryBody, 'keys' | 'webhooks'>> & {
+export type App = Readonly<Omit<AppEntryBody, 'keys' | 'webhooks' | 'access'>> & {
   /** Oldest first. */
   readonly keys: readonly AppKey[];
   readonly webhooks: readonly Webhook[];
+  readonly access: AppAccess;
   /** The revision at which it last changed. */
   readonly revision: number;
 };
@@ -112,6 +114,7 @@ export function appOf(
   return Object.freeze({
     ...body,
     authentication: Object.freeze(body.authentication),
+    access: appAccessOf(body.access),
     limits: Object.freeze(body.limits),
     channels: Object.freeze(body.channels),
     keys: Object.freeze(keys),

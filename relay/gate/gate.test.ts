@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { defaultedAccess } from '#crds/access.ts';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
+import type { IpAddress } from '../access/ip-address.ts';
+import { IpRanges } from '../access/ip-ranges.ts';
 import { appOf, type App, type Token } from '../directory/directory.ts';
 import { firstRefusal, gate } from './gate.ts';
 import { errorsDocument } from './errors-document.ts';
@@ -19,6 +22,7 @@ const app = (changes: Partial<Omit<App, 'keys'>> = {}): App => ({
       enabled: true,
       keys: [{ id: 'k1', key: 'appkey', secret: '' }],
       authentication: { bearer: true, keyAndSecret: true, signature: true },
+      access: defaultedAccess(undefined),
       limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
       channels: {
         clientEvents: true,
@@ -52,6 +56,7 @@ const http = (changes: Partial<HttpVisit> = {}): HttpVisit => ({
   serving: 'yes',
   app: app(),
   credential: { method: 'bearer', sha256: minted.sha256 },
+  address: undefined,
   token: token(),
   scope: 'events:publish',
   method: 'POST',
@@ -70,6 +75,7 @@ const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit => ({
   serving: 'yes',
   app: app(),
   credential: { method: 'publicKey', key: 'appkey' },
+  address: undefined,
   protocol: '7',
   withinRate: true,
   withinQuota: true,
@@ -80,6 +86,7 @@ const live = (changes: Partial<LiveVisit> = {}): LiveVisit => ({
   serving: 'yes',
   app: app(),
   credential: { method: 'publicKey', key: 'appkey' },
+  address: undefined,
   ...changes,
 });
 
@@ -89,6 +96,12 @@ const refusal = (visit: Visit): RefusalCode | undefined =>
 
 const off = { bearer: false, keyAndSecret: false, signature: false };
 const keySecret = (key: string, secret: string): HttpVisit['credential'] => ({ method: 'keyAndSecret', key, secret });
+
+const officeOnly = app({
+  access: { ...app().access, ipAllowlist: new IpRanges([{ address: [1, 2, 3, 0], prefix: 96 }]) },
+});
+const atOffice: IpAddress = [1, 2, 3, 4];
+const elsewhere: IpAddress = [1, 2, 4, 4];
 
 /** In the order of the gate: each row fails its own check and, where it can, all later ones too. */
 const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] = [
@@ -100,6 +113,9 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['header_duplicated', http({ duplicatedHeader: true, app: undefined })],
   ['app_unknown', http({ app: undefined, credential: { method: 'none' } })],
   ['app_disabled', http({ app: app({ enabled: false }), credential: { method: 'none' } })],
+  ['ip_not_allowed', http({ app: officeOnly, address: elsewhere, credential: { method: 'none' } })],
+  ['ip_not_allowed', http({ app: officeOnly, address: undefined })],
+  [undefined, http({ app: officeOnly, address: atOffice })],
   ['authentication_required', http({ credential: { method: 'none' }, app: app({ authentication: off }) })],
   ['authentication_ambiguous', http({ credential: { method: 'ambiguous' }, app: app({ authentication: off }) })],
   ['method_disabled', http({ app: app({ authentication: off }), token: undefined })],
@@ -143,6 +159,8 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['protocol_unsupported', webSocket({ protocol: '07' })],
   ['app_unknown', webSocket({ app: undefined })],
   ['app_disabled', webSocket({ app: app({ enabled: false }) })],
+  ['ip_not_allowed', webSocket({ app: officeOnly, address: elsewhere, credential: { method: 'publicKey', key: 'x' } })],
+  [undefined, webSocket({ app: officeOnly, address: atOffice })],
   ['rate_limited', webSocket({ withinRate: false, withinQuota: false })],
   ['connection_quota', webSocket({ withinQuota: false })],
 
@@ -151,6 +169,8 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['directory_fenced', live({ serving: 'fenced' })],
   ['app_unknown', live({ app: undefined })],
   ['app_disabled', live({ app: app({ enabled: false }) })],
+  ['ip_not_allowed', live({ app: officeOnly, address: elsewhere })],
+  [undefined, live({ app: officeOnly, address: atOffice })],
   ['key_unknown', live({ credential: { method: 'publicKey', key: 'gone' } })],
 ];
 

@@ -1,5 +1,6 @@
 import { appEnabled, appKnown } from './checks/app.ts';
 import { bodySize } from './checks/body-size.ts';
+import { ipAllowed } from './checks/client-address.ts';
 import { connectionQuota } from './checks/connection-quota.ts';
 import {
   bearerToken,
@@ -31,6 +32,7 @@ export const gate: readonly Check[] = [
   protocolVersion,
   appKnown,
   appEnabled,
+  ipAllowed,
   credentialPresent,
   methodAllowed,
   keyActive,

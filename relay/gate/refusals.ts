@@ -6,7 +6,7 @@ import { CloseCode } from '../protocol/close-codes.ts';
  * where that would help a guesser. The code is the metric's label.
  */
 export type Refusal = {
-  readonly status: 400 | 401 | 403 | 404 | 408 | 409 | 413 | 429 | 431 | 500 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 408 | 409 | 413 | 422 | 429 | 431 | 500 | 503;
   readonly close: CloseCode | null;
   readonly message: string;
 };
@@ -50,6 +50,11 @@ export const refusals = {
   public_keys_full: { status: 409, close: null, message: 'The app has as many public keys as it may. Delete some.' },
   socket_unknown: { status: 404, close: null, message: 'No connection has this socket id.' },
   event_too_large: { status: 413, close: null, message: 'The data content of this event exceeds the allowed maximum.' },
+  secret_found: {
+    status: 422,
+    close: null,
+    message: 'The payload holds a secret, which the app rejects.',
+  },
   batch_too_large: { status: 400, close: null, message: 'Batch too large (> 10).' },
   protocol_missing: { status: 400, close: CloseCode.protocolMissing, message: 'No protocol version supplied.' },
   protocol_invalid: { status: 400, close: CloseCode.versionInvalid, message: 'Invalid version string format.' },
@@ -84,6 +89,11 @@ export const refusals = {
   // the app
   app_unknown: { status: 404, close: CloseCode.appUnknown, message: 'No such app.' },
   app_disabled: { status: 403, close: CloseCode.appDisabled, message: 'The app is disabled.' },
+  ip_not_allowed: {
+    status: 403,
+    close: CloseCode.unauthorized,
+    message: 'The app does not let this address in.',
+  },
   app_without_key: { status: 409, close: null, message: 'The app has no key to sign with.' },
   // who calls
   authentication_required: {

@@ -1,4 +1,5 @@
 import type { Scope } from '#crds/scopes.ts';
+import type { IpAddress } from '../access/ip-address.ts';
 import type { PresentedCredential } from '../auth/presented-credential.ts';
 import type { QueryParameter } from '../auth/request-signature.ts';
 import type { App, Directory, Token } from '../directory/directory.ts';
@@ -13,6 +14,8 @@ type Common = {
   readonly serving: 'yes' | 'draining' | 'not_ready' | 'fenced';
   readonly app: App | undefined;
   readonly credential: PresentedCredential;
+  /** Of the client, behind the proxies that are trusted. undefined: it cannot be told, or (HTTP) no rule of the app asks for it. */
+  readonly address: IpAddress | undefined;
 };
 
 export type HttpVisit = Common & {

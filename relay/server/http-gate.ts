@@ -7,6 +7,7 @@ import type {
   preHandlerHookHandler,
 } from 'fastify';
 import type { Scope } from '#crds/scopes.ts';
+import type { TrustedProxies } from '../access/trusted-proxies.ts';
 import { parseQuery } from '../auth/request-signature.ts';
 import { presentedCredential, type PresentedCredential } from '../auth/presented-credential.ts';
 import { maxBodyBytes } from '../gate/checks/body-size.ts';
@@ -31,6 +32,7 @@ declare module 'fastify' {
 
 export type HttpGateParts = {
   readonly directory: Directory;
+  readonly proxies: TrustedProxies;
   /** Epoch milliseconds. */
   readonly wallClock: () => number;
   readonly usage: Tallies;
@@ -75,7 +77,7 @@ export function readRawBodies(scope: FastifyInstance): void {
 
 /** Hooks that put one route behind the gate: the head is judged before a byte of the body is read, the rest when it is there. */
 export function guard(
-  { directory, wallClock, usage, limiter, rates }: HttpGateParts,
+  { directory, proxies, wallClock, usage, limiter, rates }: HttpGateParts,
   { scope, appOf }: { readonly scope: Scope; readonly appOf: AppOf },
 ): { readonly onRequest: onRequestHookHandler; readonly preHandler: preHandlerHookHandler } {
   const judge = (visit: HttpVisit, stage: Stage, done: Done): void => {
@@ -101,7 +103,7 @@ export function guard(
   };
   return {
     onRequest: (request: FastifyRequest, reply: FastifyReply, done) => {
-      const visit = visitOf(request, directory, wallClock(), scope, appOf);
+      const visit = visitOf(request, { directory, proxies, now: wallClock(), scope, appOf });
       request.visit = visit;
       judge(visit, 'arrival', (refused) => {
         // Who has signed is known only when the body is there.
@@ -130,7 +132,15 @@ export function gated(request: FastifyRequest): HttpVisit {
   return request.visit;
 }
 
-function visitOf(request: FastifyRequest, directory: Directory, now: number, scope: Scope, appOf: AppOf): HttpVisit {
+type VisitParts = {
+  readonly directory: Directory;
+  readonly proxies: TrustedProxies;
+  readonly now: number;
+  readonly scope: Scope;
+  readonly appOf: AppOf;
+};
+
+function visitOf(request: FastifyRequest, { directory, proxies, now, scope, appOf }: VisitParts): HttpVisit {
   const { method = '', url = '', headers, rawHeaders } = request.raw;
   const mark = url.indexOf('?');
   const parameters = mark < 0 ? [] : parseQuery(url.slice(mark + 1));
@@ -143,11 +153,13 @@ function visitOf(request: FastifyRequest, directory: Directory, now: number, sco
     parameters,
   );
   const announced = headers['content-length'];
+  const app = appOf(directory, request.params, credential);
   return {
     door: 'http',
     serving: servingState(directory, false),
-    app: appOf(directory, request.params, credential),
+    app,
     credential,
+    address: proxies.clientOf(request.raw, app !== undefined && app.access.ipAllowlist !== null),
     token: credential.method === 'bearer' ? directory.tokenByHash(credential.sha256 ?? '') : undefined,
     scope,
     method,

@@ -12,6 +12,7 @@ export type RelayMetrics = {
   readonly delivered: Counter;
   readonly clientMessages: Counter<'type'>;
   readonly degraded: Counter<'part'>;
+  readonly forwardingHeadersIgnored: Counter;
 };
 
 export type MetricSources = {
@@ -66,6 +67,11 @@ export function relayMetrics(registry: Registry, sources: MetricSources): RelayM
       name: 'relay_degraded_total',
       help: 'Answers given without Redis: subscriptions that are local for now, counts of this replica alone.',
       labelNames: ['part'],
+      registers,
+    }),
+    forwardingHeadersIgnored: new Counter({
+      name: 'relay_forwarding_headers_ignored_total',
+      help: 'Requests with a forwarding header (FORWARDED_HEADER) from a peer that is not in TRUSTED_PROXIES: made up, or a proxy is not named there.',
       registers,
     }),
   };

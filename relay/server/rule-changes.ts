@@ -36,6 +36,7 @@ function liveRefusal(socket: RelaySocket, directory: Directory): RefusalCode | u
       serving: servingState(directory, false),
       app: directory.appById(socket.appId),
       credential: { method: 'publicKey', key: socket.key },
+      address: socket.address,
     },
     'arrival',
   );

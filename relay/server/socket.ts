@@ -1,10 +1,12 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import type { IpAddress } from '../access/ip-address.ts';
+import type { App } from '../directory/directory.ts';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
 import { takeToken, type Bucket } from '../limits/token-bucket.ts';
 import { judgeClientEvent } from '../protocol/client-event.ts';
 import { parseClientMessage, type ClientMessage } from '../protocol/client-message.ts';
-import { CloseCode } from '../protocol/close-codes.ts';
+import { CloseCode, type Close } from '../protocol/close-codes.ts';
 import {
   CONNECTING,
   dueTimeout,
@@ -27,6 +29,7 @@ export type SocketFacts = {
   readonly appId: string;
   readonly key: string;
   readonly client: string | undefined;
+  readonly address: IpAddress | undefined;
 };
 
 /**
@@ -43,6 +46,8 @@ export class RelaySocket implements Subscriber {
   readonly connectedAt: number;
   /** Name and version of the client library, as it says; undefined: it does not. */
   readonly client: string | undefined;
+  /** Where the client is, for rules that come later; undefined: it cannot be told. */
+  readonly address: IpAddress | undefined;
   waiting: Run | undefined;
 
   readonly #hub: Hub;
@@ -62,6 +67,7 @@ export class RelaySocket implements Subscriber {
     this.appId = facts.appId;
     this.key = facts.key;
     this.client = facts.client;
+    this.address = facts.address;
     this.connectedAt = hub.wallClock();
     this.#lastTrafficAt = hub.now();
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#received(data, isBinary));
@@ -169,11 +175,20 @@ export class RelaySocket implements Subscriber {
     const app = this.#hub.directory.appById(this.appId);
     if (app === undefined) return;
     const former = this.#user;
-    const user = judgeSignin({ request, socketId: this.id, keys: app.keys, user: former });
+    const judged = judgeSignin({ request, socketId: this.id, keys: app.keys, user: former });
+    const user = 'code' in judged ? judged : this.#screenedUser(app, judged);
     if ('code' in user) return this.#happened({ type: 'closeOrdered', close: user });
     this.#user = user;
     const isCurrent = (): boolean => this.#user === user;
     void this.#hub.users.signIn(this, { user, userData: request.userData, former, isCurrent });
+  }
+
+  /** Only what other members may come to see of the user. */
+  #screenedUser(app: App, user: User): User | Close {
+    if (user.info === undefined) return user;
+    const screened = this.#hub.screening.screen(app, 'user_info', user.info, 'user_info');
+    if ('text' in screened) return { ...user, info: screened.text };
+    return { code: CloseCode.unauthorized, message: `Sign-in rejected: found ${screened.refusal}` };
   }
 
   #clientEvent(message: Extract<ClientMessage, { type: 'clientEvent' }>): void {
@@ -199,9 +214,11 @@ export class RelaySocket implements Subscriber {
       },
     );
     if (refusal !== undefined) return this.send(errorMessage(refusal.code, refusal.message));
+    const screened = this.#hub.screening.screen(app, 'client_event', message.data, 'data');
+    if ('refusal' in screened) return this.send(errorMessage(null, `Client event rejected: found ${screened.refusal}`));
     this.#hub.publish(this.appId, {
       name: message.event,
-      data: message.data,
+      data: screened.text,
       channel: message.channel,
       socketId: this.id,
       userId: this.#subscriptions?.userIdOn(message.channel),

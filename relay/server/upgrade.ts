@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
+import type { IpAddress } from '../access/ip-address.ts';
+import type { TrustedProxies } from '../access/trusted-proxies.ts';
 import type { App, Directory } from '../directory/directory.ts';
 import { firstRefusal } from '../gate/gate.ts';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
@@ -19,6 +21,7 @@ import { RelaySocket } from './socket.ts';
 export type UpgradeParts = {
   readonly hub: Hub;
   readonly directory: Directory;
+  readonly proxies: TrustedProxies;
   readonly occupancy: Occupancy;
   readonly draining: () => boolean;
   readonly limiter: RateLimiter;
@@ -57,20 +60,22 @@ export class Upgrade {
     }
     const target = parseTarget(request.url ?? '');
     const app = target === undefined ? undefined : this.#parts.directory.appByKey(target.key);
+    const address = this.#parts.proxies.clientOf(request, true);
     this.#serverFor(app).handleUpgrade(request, stream, head, (webSocket) => {
       stream.off('error', ignore);
       if (target === undefined) this.#turnAway(webSocket, 'path_unknown');
-      else void this.#arrived(webSocket, stream, app, target);
+      else void this.#arrived(webSocket, stream, app, { ...target, address });
     });
   };
 
-  async #arrived(webSocket: WebSocket, stream: Duplex, app: App | undefined, target: Target): Promise<void> {
+  async #arrived(webSocket: WebSocket, stream: Duplex, app: App | undefined, target: Arrival): Promise<void> {
     const { hub, directory, occupancy, draining, limiter, rates } = this.#parts;
     const visit: WebSocketVisit = {
       door: 'websocket',
       serving: servingState(directory, draining()),
       app,
       credential: { method: 'publicKey', key: target.key },
+      address: target.address,
       protocol: target.protocol,
       withinRate: true,
       withinQuota: true,
@@ -92,6 +97,7 @@ export class Upgrade {
       // The app's own text: a piece of the URL would keep the whole URL in memory.
       key: app.keys.find(({ key }) => key === target.key)?.key ?? target.key,
       client: this.#interned(target.client),
+      address: target.address,
     });
     hub.add(socket);
     const refuse = (code: RefusalCode): void => {
@@ -159,6 +165,9 @@ function malformedHandshake({ method, httpVersion, headers }: IncomingMessage): 
   if (method !== 'GET' || headers['sec-websocket-version'] === '13') return undefined;
   return `HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n${closing}`;
 }
+
+/** `address`: of the client. */
+type Arrival = Target & { readonly address: IpAddress | undefined };
 
 type Target = { readonly key: string; readonly protocol: string | undefined; readonly client: string | undefined };
 

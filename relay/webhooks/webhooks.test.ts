@@ -2,6 +2,7 @@ import Pusher from 'pusher';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { defaultedAccess } from '#crds/access.ts';
 import { Secret } from '#crds/keyring.ts';
 import { FakeClock, settled } from '#test/parts/fake-clock.ts';
 import { appOf, DirectoryIndex, type Webhook } from '../directory/directory.ts';
@@ -62,6 +63,7 @@ function setApp(appId: string, hooks: readonly HookFields[], keys = ['first', 's
       enabled: true,
       keys: keys.map((key) => ({ id: key, key, secret: '' })),
       authentication: { bearer: true, keyAndSecret: true, signature: true },
+      access: defaultedAccess(undefined),
       limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 1, rate: null },
       channels: { clientEvents: true, encrypted: true, subscriptionCounts: false, watchlists: false, cacheSeconds: 1 },
       webhooks,

@@ -122,6 +122,26 @@ describeOnControlPlane('a cluster as a World', (cluster) => {
     );
   });
 
+  test('the API server says of access rules what is wrong and what to write, of 10,000 of them too', async () => {
+    await using under = await create();
+    const allow = (...ipAllowlist: string[]) => under.declare('RelayApp', 'guarded', { access: { ipAllowlist } });
+    await expect(allow()).rejects.toThrow('name at least one address or block, or leave ipAllowlist out');
+    for (const range of [
+      '1.2.3.256',
+      '1.2.3.4/33',
+      '01.2.3.4',
+      '::ffff:1.2.3.4',
+      '::/129',
+      '1::2::3',
+      '1:2:3:4::5:6:7:8',
+      'localhost',
+    ])
+      await expect(allow('1.2.3.4', range)).rejects.toThrow('must be an address such as 198.51.100.7 or "2001:db8::7"');
+    const many = Array.from({ length: 9_995 }, (_, at) => `10.${at >> 8}.${at & 255}.0/24`);
+    await allow('198.51.100.7', '2001:DB8::/32', '::/0', '1:2:3:4:5:6:7::', '::2:3:4:5:6:7:8', ...many);
+    await expect(allow(...many, ...many)).rejects.toThrow('must have at most 10000 items');
+  });
+
   test('a Secret that is refused for another reason than its type is no lost race, whatever its name', async () => {
     await using under = await create();
     const refused = under.world.secrets.apply({

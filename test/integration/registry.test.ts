@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { defaultedAccess } from '#crds/access.ts';
 import { appEntryBody } from '#crds/directory/entry-body.ts';
 import { readEntry, type EntryPayload } from '#crds/directory/entry.ts';
 import { Keyring, Secret } from '#crds/keyring.ts';
@@ -30,6 +31,7 @@ const NOW = Date.parse('2026-05-01T12:00:00Z');
 const policy: AppPolicy = {
   enabled: true,
   authentication: { bearer: true, keyAndSecret: true, signature: true },
+  access: defaultedAccess(undefined),
   limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
   channels: { clientEvents: true, encrypted: true, subscriptionCounts: false, watchlists: false, cacheSeconds: 1_800 },
   webhooks: [],

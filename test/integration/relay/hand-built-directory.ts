@@ -1,4 +1,5 @@
 import { appOf, DirectoryIndex, type Directory, type DirectoryChange, type Token } from '#relay/directory/directory.ts';
+import { defaultedAccess } from '#crds/access.ts';
 import type { AppEntryBody } from '#crds/directory/entry-body.ts';
 
 export type AppFields = Partial<Omit<AppEntryBody, 'keys' | 'appId'>> & {
@@ -23,6 +24,7 @@ export class HandBuiltDirectory implements Directory {
       name: 'checkout',
       enabled: true,
       authentication: { bearer: true, keyAndSecret: true, signature: true },
+      access: defaultedAccess(undefined),
       limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
       channels: {
         clientEvents: true,

@@ -1,5 +1,7 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
+import { IpRanges } from '#relay/access/ip-ranges.ts';
+import { MemoryActivityLog } from '#relay/activity/memory.ts';
 import { MemoryBus, MemoryWire } from '#relay/bus/memory.ts';
 import { MemoryEventCache } from '#relay/cache/memory.ts';
 import { MemoryRateStore } from '#relay/limits/memory-rate-store.ts';
@@ -26,6 +28,7 @@ export class MemoryWorld {
   readonly usage = new MemoryUsageWorld(Date.now);
   readonly rates = new MemoryRateStore(() => performance.now());
   readonly publicKeys = new MemoryPublicKeys();
+  readonly activity = new MemoryActivityLog();
   readonly directory = new HandBuiltDirectory();
   readonly post = createHttpPost({ policy: addressPolicy(parseAllowed('127.0.0.1')), resolve: createResolver() });
   #replicas = 0;
@@ -39,6 +42,7 @@ export class MemoryWorld {
         replica: origin,
         bus: (listener) => new MemoryBus(this.wire, origin, listener),
         occupancyStore: this.counts.store(origin),
+        activity: this.activity,
         webhookQueue: new MemoryWebhookQueue(this.webhooks, origin),
         post: this.post,
         cache: this.cache,
@@ -58,6 +62,7 @@ export class MemoryWorld {
         maxUnsentBytes: 1_048_576,
         maxSubscriptions: 1_000,
         rates: { app: null, testToken: null },
+        proxies: { trusted: new IpRanges([]), header: 'x-forwarded-for' },
         ...settings,
       },
     );

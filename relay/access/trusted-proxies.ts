@@ -1,0 +1,61 @@
+import type { IncomingMessage } from 'node:http';
+import { clientAddress, type ForwardingHeader } from './client-address.ts';
+import { parseIpAddress, parseIpRange, type IpAddress, type IpRange } from './ip-address.ts';
+import type { IpRanges } from './ip-ranges.ts';
+
+/** Reads addresses and blocks with commas between. Throws an Error that names the first one that is neither. */
+export function parseIpRanges(text: string): readonly IpRange[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+    .map((item) => {
+      const range = parseIpRange(item);
+      if (range === undefined) throw new Error(`${item} is no address and no block such as 10.0.0.0/8`);
+      return range;
+    });
+}
+
+export type TrustedProxiesParts = {
+  readonly ranges: IpRanges;
+  readonly header: ForwardingHeader;
+  /** A forwarding header came from somebody who may not send one. */
+  readonly ignored: () => void;
+};
+
+/** Says who calls: the peer of the connection, or whom the proxies that are trusted name in their header. */
+export class TrustedProxies {
+  readonly #parts: TrustedProxiesParts;
+  /** By connection, which carries many requests. */
+  readonly #peers = new WeakMap<object, boolean>();
+
+  constructor(parts: TrustedProxiesParts) {
+    this.#parts = parts;
+  }
+
+  /** undefined: it cannot be told. Looks at the forwarding header also when nobody needs to know, to count those that are ignored. */
+  clientOf(request: IncomingMessage, needed: boolean): IpAddress | undefined {
+    const { ranges, header, ignored } = this.#parts;
+    const value = request.headers[header];
+    if (value === undefined && !needed) return undefined;
+    // Node joins several lines by commas, in their order, as HTTP has it for lists.
+    const forwarded = typeof value === 'string' ? [value] : (value ?? []);
+    const peer = request.socket.remoteAddress ?? '';
+    if (!this.#isTrusted(request.socket, peer)) {
+      if (forwarded.length > 0) ignored();
+      return needed ? parseIpAddress(peer) : undefined;
+    }
+    return needed ? clientAddress({ peer, forwarded }, header, ranges).address : undefined;
+  }
+
+  #isTrusted(connection: object, peer: string): boolean {
+    const { ranges } = this.#parts;
+    if (ranges.empty) return false;
+    const known = this.#peers.get(connection);
+    if (known !== undefined) return known;
+    const address = parseIpAddress(peer);
+    const trusted = address !== undefined && ranges.has(address);
+    this.#peers.set(connection, trusted);
+    return trusted;
+  }
+}

@@ -1,0 +1,187 @@
+import { Registry } from 'prom-client';
+import { WebSocket } from 'ws';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { defaultedAccess } from '#crds/access.ts';
+import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
+import { parseIpRanges } from '#relay/access/trusted-proxies.ts';
+import { IpRanges } from '#relay/access/ip-ranges.ts';
+import type { Relay, RelaySettings } from '#relay/relay.ts';
+import { eventually } from '#test/parts/eventually.ts';
+import type { AppFields } from './hand-built-directory.ts';
+import { MemoryWorld } from './memory-relay.ts';
+import { serverSdk } from './sdks.ts';
+
+/** The rules of spec.access at every door, with the clients of one machine: a relay that trusts 127.0.0.1 as its proxy, and one that does not. */
+let world: MemoryWorld;
+let relay: Relay;
+let direct: Relay;
+let metrics: Registry;
+const token = mintToken('Live', new Uint8Array(MINT_BYTES).fill(7));
+
+type Headers = Readonly<Record<string, string>>;
+type Access = NonNullable<AppFields['access']>;
+
+const allow = (access: Partial<Access>): Promise<void> =>
+  world.directory.setApp({ access: { ...defaultedAccess(undefined), ...access } });
+const proxies = (trusted: string, header: RelaySettings['proxies']['header'] = 'x-forwarded-for') => ({
+  proxies: { trusted: new IpRanges(parseIpRanges(trusted)), header },
+});
+
+beforeEach(async () => {
+  world = new MemoryWorld();
+  await world.directory.setApp();
+  await world.directory.setToken(token.sha256);
+  metrics = new Registry();
+  relay = await world.relay(proxies('127.0.0.0/8, 10.0.0.0/8'));
+  direct = await world.relay({}, { metricsRegistry: metrics });
+});
+afterEach(async () => {
+  await relay[Symbol.asyncDispose]();
+  await direct[Symbol.asyncDispose]();
+});
+
+const bearer = { authorization: `Bearer ${token.token}` };
+const keyAndSecret = { 'x-relay-key': 'appkey', 'x-relay-secret': 'appsecret' };
+
+type Answer = { readonly status: number; readonly code: string | undefined };
+async function send(at: Relay, path: string, headers: Headers, init: RequestInit = {}): Promise<Answer> {
+  const response = await fetch(`http://127.0.0.1:${at.port}${path}`, { ...init, headers });
+  const body = (await response.json()) as { error?: { code: string } };
+  return { status: response.status, code: body.error?.code };
+}
+const get = (at: Relay, headers: Headers): Promise<Answer> => send(at, '/apps/101/channels', headers);
+
+/** Every HTTP door and every way to come in. */
+const requests: readonly (readonly [string, (at: Relay, headers: Headers) => Promise<Answer>])[] = [
+  ['a bearer token', (at, headers) => get(at, { ...bearer, ...headers })],
+  ['key and secret', (at, headers) => get(at, { ...keyAndSecret, ...headers })],
+  [
+    'a signature',
+    (at, headers) => {
+      const signed = serverSdk(at.port).createSignedQueryString({
+        method: 'GET',
+        path: '/apps/101/channels',
+        params: {},
+      });
+      return send(at, `/apps/101/channels?${signed}`, headers);
+    },
+  ],
+  [
+    'the endpoint that signs for browsers',
+    (at, headers) =>
+      send(
+        at,
+        '/api/v1/apps/101/auth/channel',
+        { ...bearer, 'content-type': 'application/json', ...headers },
+        { method: 'POST', body: JSON.stringify({ socket_id: '1.2', channel_name: 'private-a' }) },
+      ),
+  ],
+];
+
+class Client implements Disposable {
+  readonly webSocket: WebSocket;
+  established = false;
+  closeCode: number | undefined;
+
+  constructor(at: Relay, headers: Headers) {
+    this.webSocket = new WebSocket(`ws://127.0.0.1:${at.port}/app/appkey?protocol=7`, { headers });
+    this.webSocket.on('message', (data: Buffer) => {
+      if (data.toString().includes('connection_established')) this.established = true;
+    });
+    this.webSocket.on('close', (code) => (this.closeCode = code));
+    this.webSocket.on('error', () => undefined);
+  }
+
+  /** `open`, or the close code. */
+  verdict(): Promise<number | 'open'> {
+    return eventually(() => this.closeCode ?? (this.established ? ('open' as const) : undefined));
+  }
+
+  [Symbol.dispose](): void {
+    this.webSocket.terminate();
+  }
+}
+
+/** Whether a request of every kind and a socket are let in with these headers. */
+async function expectIn(at: Relay, headers: Headers): Promise<void> {
+  for (const [name, request] of requests) {
+    expect({ name, ...(await request(at, headers)) }).toEqual({ name, status: 200, code: undefined });
+  }
+  using client = new Client(at, headers);
+  expect(await client.verdict()).toBe('open');
+}
+async function expectOut(at: Relay, headers: Headers, code: string): Promise<void> {
+  for (const [name, request] of requests) {
+    expect({ name, ...(await request(at, headers)) }).toEqual({ name, status: 403, code });
+  }
+  using client = new Client(at, headers);
+  expect(await client.verdict()).toBe(4009);
+}
+
+const from = (address: string): Headers => ({ 'x-forwarded-for': address });
+
+describe('ipAllowlist', () => {
+  test('lets in, at every door, who is on it and nobody else', async () => {
+    await allow({ ipAllowlist: ['203.0.113.0/24', '2001:db8::/32'] });
+    await expectIn(relay, from('203.0.113.9'));
+    await expectIn(relay, from('2001:db8::9'));
+    await expectOut(relay, from('203.0.114.9'), 'ip_not_allowed');
+    await expectOut(relay, from('2001:db9::'), 'ip_not_allowed');
+    // The proxy itself, when it forwards nobody.
+    await expectOut(relay, {}, 'ip_not_allowed');
+    await expectOut(direct, {}, 'ip_not_allowed');
+  });
+
+  test.each([
+    '::ffff:203.0.113.9',
+    '::FFFF:cb00:7109',
+    '0:0:0:0:0:ffff:203.0.113.9',
+    '203.0.113.9:4711',
+    '[::ffff:203.0.113.9]:80',
+  ])('knows an address in all its spellings: %s', async (address) => {
+    await allow({ ipAllowlist: ['203.0.113.9'] });
+    expect(await get(relay, { ...bearer, ...from(address) })).toMatchObject({ status: 200 });
+  });
+
+  test.each([
+    '203.0.113.9, 198.51.100.7',
+    '203.0.113.9,198.51.100.7, 10.0.0.1',
+    '203.0.113.9, unknown',
+    '203.0.113.9,',
+    '203.0.113.9 198.51.100.7',
+    '"203.0.113.9"',
+    '203.0.113.009',
+    '0xcb007109',
+    'for=203.0.113.9',
+  ])('is not taken in by %s', async (value) => {
+    await allow({ ipAllowlist: ['203.0.113.9'] });
+    expect(await get(relay, { ...bearer, ...from(value) })).toEqual({ status: 403, code: 'ip_not_allowed' });
+  });
+
+  test('a header counts only from a trusted proxy; those of others are counted', async () => {
+    await allow({ ipAllowlist: ['203.0.113.9'] });
+    await expectOut(direct, from('203.0.113.9'), 'ip_not_allowed');
+    await allow({ ipAllowlist: ['127.0.0.1'] });
+    await expectIn(direct, from('198.51.100.7'));
+    expect(await metrics.getSingleMetricAsString('relay_forwarding_headers_ignored_total')).toMatch(/ 10$/);
+  });
+
+  test('only the one header that the platform chose counts', async () => {
+    await using other = await world.relay(proxies('127.0.0.1', 'forwarded'));
+    await allow({ ipAllowlist: ['203.0.113.9'] });
+    await expectOut(other, from('203.0.113.9'), 'ip_not_allowed');
+    await expectOut(relay, { forwarded: 'for=203.0.113.9' }, 'ip_not_allowed');
+    await expectIn(other, { forwarded: 'for="203.0.113.9:80"', 'x-forwarded-for': '198.51.100.7' });
+  });
+
+  test('a change closes open sockets that it shuts out, and no others, before it counts as applied', async () => {
+    using inside = new Client(relay, from('203.0.113.9'));
+    using outside = new Client(relay, from('198.51.100.7'));
+    expect([await inside.verdict(), await outside.verdict()]).toEqual(['open', 'open']);
+    const closed = new Promise((resolve) => outside.webSocket.once('close', resolve));
+    await allow({ ipAllowlist: ['203.0.113.0/24'] });
+    expect(await closed).toBe(4009);
+    await allow({ ipAllowlist: ['203.0.113.9'] });
+    expect(inside.closeCode).toBeUndefined();
+  });
+});
