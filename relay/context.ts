@@ -118,6 +118,7 @@ export async function createRelayContext(
       maxUnsentBytes: config.RELAY_MAX_UNSENT_BYTES,
       maxSubscriptions: config.RELAY_MAX_SUBSCRIPTIONS,
       rates: { app: config.RELAY_DEFAULT_RATE, testToken: config.RELAY_TEST_RATE },
+      proxies: { trusted: new IpRanges(config.TRUSTED_PROXIES), header: config.FORWARDED_HEADER },
     },
   );
 

@@ -90,6 +90,8 @@ export type RelaySettings = {
   /** Most channels that one socket may be subscribed to. */
   readonly maxSubscriptions: number;
   readonly rates: RateSettings;
+  /** Who may say, in which header, on whose behalf it calls. */
+  readonly proxies: { readonly trusted: IpRanges; readonly header: ForwardingHeader };
 };
 
 export type Relay = AsyncDisposable & {

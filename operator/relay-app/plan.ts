@@ -97,8 +97,8 @@ function step(only: AppStep): AppPlan {
 /** What the relays shall enforce: in plain, and the part that is sealed. */
 function declaredOf(
   snapshot: AppSnapshot,
-  { enabled, authentication, limits, channels }: DefaultedApp,
+  { enabled, authentication, access, limits, channels }: DefaultedApp,
 ): { readonly policy: AppPolicy; readonly headers: WebhookHeaders } {
   const { policy, headers } = webhooksOf(snapshot);
-  return { policy: { enabled, authentication, limits, channels, webhooks: policy }, headers };
+  return { policy: { enabled, authentication, access, limits, channels, webhooks: policy }, headers };
 }
