@@ -23,13 +23,11 @@ export type SignatureFault =
   | 'body_digest_invalid'
   | 'parameter_duplicated';
 
-/** Has nothing to unescape, as nearly every signed query: splitting is then all there is to do, and the parser of URLs costs ten times that. */
-const PLAIN_QUERY = /^(?!\?)[\x21-\x24\x26-\x2a\x2c-\x7e]*$/;
-
 /** Splits a query string the way the signature needs it: names lower-cased, values unescaped, order kept. */
 export function parseQuery(query: string): QueryParameter[] {
   const parameters: QueryParameter[] = [];
-  if (PLAIN_QUERY.test(query)) {
+  // Nothing to unescape, as in nearly every signed query: splitting is then all there is to do, at a tenth of what a URL parser costs.
+  if (!query.includes('%') && !query.includes('+') && !query.startsWith('?')) {
     for (const part of query.split('&')) {
       if (part === '') continue;
       const mark = part.indexOf('=');
@@ -53,29 +51,43 @@ export function requestSignatureFault(
   keys: readonly AppKey[],
   now: number,
 ): SignatureFault | undefined {
-  const sorted = request.parameters.toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const value = (name: string): string | undefined => sorted.find(([n]) => n === name)?.[1];
-  // A second `auth_key` or `body_md5` would let the signed and the used value differ.
-  if (sorted.some(([name], at) => name === sorted[at - 1]?.[0])) return 'parameter_duplicated';
-  const key = findKey(keys, value('auth_key') ?? '');
+  const sorted = sortedByName(request.parameters);
+  let authKey = '';
+  let version = '';
+  let timestamp = '';
+  let signature = '';
+  let digest: string | undefined;
+  let before: string | undefined;
+  let signed = '';
+  // One pass, because this is most of what a publish costs before it is known to be one.
+  for (const [name, value] of sorted) {
+    // A second `auth_key` or `body_md5` would let the signed and the used value differ.
+    if (name === before) return 'parameter_duplicated';
+    before = name;
+    if (name === 'auth_signature') {
+      signature = value;
+      continue;
+    }
+    signed += signed === '' ? `${name}=${value}` : `&${name}=${value}`;
+    if (name === 'auth_key') authKey = value;
+    else if (name === 'auth_version') version = value;
+    else if (name === 'auth_timestamp') timestamp = value;
+    else if (name === 'body_md5') digest = value;
+  }
+  const key = findKey(keys, authKey);
   if (key === undefined) return 'key_unknown';
-  if (value('auth_version') !== '1.0') return 'signature_version_unsupported';
-  const signature = value('auth_signature') ?? '';
-  if (!equalHexDigests(sign(request, sorted, key), signature)) return 'signature_invalid';
-  const timestamp = value('auth_timestamp') ?? '';
+  if (version !== '1.0') return 'signature_version_unsupported';
+  const text = `${request.method.toUpperCase()}\n${request.path}\n${signed}`;
+  if (!equalHexDigests(key.signingKey.sign(text), signature)) return 'signature_invalid';
   if (!/^\d{1,12}$/.test(timestamp) || Math.abs(now / 1000 - Number(timestamp)) > SIGNATURE_WINDOW_SECONDS) {
     return 'signature_expired';
   }
-  return bodyDigestHolds(request.body, value('body_md5')) ? undefined : 'body_digest_invalid';
+  return bodyDigestHolds(request.body, digest) ? undefined : 'body_digest_invalid';
 }
 
-function sign(request: SignedRequest, sorted: readonly QueryParameter[], key: AppKey): string {
-  let query = '';
-  for (const [name, value] of sorted) {
-    if (name !== 'auth_signature') query += `${query === '' ? '' : '&'}${name}=${value}`;
-  }
-  const text = `${request.method.toUpperCase()}\n${request.path}\n${query}`;
-  return key.signingKey.sign(text);
+/** In code unit order, as the SDKs sort. */
+function sortedByName(parameters: readonly QueryParameter[]): readonly QueryParameter[] {
+  return parameters.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
 /**
