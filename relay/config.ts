@@ -11,6 +11,13 @@ const settings = z.object({
   PORT: port.default(6001).describe('Port for clients: WebSocket and HTTP API. 0: any free one.'),
   METRICS_PORT: port.default(9601).describe('Port for /metrics, /livez and /readyz. Keep it inside the cluster.'),
   ...commonSettings,
+  TLS_CERT_FILE: z
+    .string()
+    .optional()
+    .describe(
+      'A PEM file, the certificate with its chain: PORT then serves HTTPS and wss://. Read again when it changes. Needs TLS_KEY_FILE.',
+    ),
+  TLS_KEY_FILE: z.string().optional().describe('A PEM file, the private key of TLS_CERT_FILE.'),
   RELAY_ID: z
     .string()
     .regex(/^[A-Za-z0-9._:-]{1,200}$/, 'letters, digits and . _ : - only')
@@ -85,7 +92,11 @@ export function readConfig(
   environment: Readonly<Record<string, string | undefined>>,
 ): SettingsResult<RelayConfig> {
   const summary = 'The relay: Pusher protocol and HTTP API for the apps of the directory.';
-  return readSettings(settings, { summary, args, environment });
+  const result = readSettings(settings, { summary, args, environment });
+  if (result.kind !== 'settings') return result;
+  const { TLS_CERT_FILE, TLS_KEY_FILE } = result.settings;
+  if ((TLS_CERT_FILE === undefined) === (TLS_KEY_FILE === undefined)) return result;
+  return { kind: 'invalid', text: 'TLS_CERT_FILE and TLS_KEY_FILE: one is of no use without the other\n' };
 }
 
 /** The configuration of this process. Prints the help, or what is wrong, and ends the process when there is none. */

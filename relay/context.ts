@@ -19,6 +19,7 @@ import { RedisRateStore } from './redis/rate-store.ts';
 import { RedisPublicKeys } from './redis/public-keys.ts';
 import { RedisUsage } from './redis/usage.ts';
 import { createRelay, type Relay } from './relay.ts';
+import type { TransportSettings } from './transport/transport.ts';
 import { addressPolicy } from './webhooks/address-policy.ts';
 import { createHttpPost } from './webhooks/post.ts';
 import { createResolver } from './webhooks/resolver.ts';
@@ -118,6 +119,7 @@ export async function createRelayContext(
       maxUnsentBytes: config.RELAY_MAX_UNSENT_BYTES,
       maxSubscriptions: config.RELAY_MAX_SUBSCRIPTIONS,
       rates: { app: config.RELAY_DEFAULT_RATE, testToken: config.RELAY_TEST_RATE },
+      transport: transportOf(config),
       proxies: { trusted: new IpRanges(config.TRUSTED_PROXIES), header: config.FORWARDED_HEADER },
     },
   );
@@ -143,6 +145,10 @@ export async function createRelayContext(
     },
     [Symbol.asyncDispose]: dispose,
   };
+}
+
+function transportOf({ TLS_CERT_FILE: cert, TLS_KEY_FILE: key }: RelayConfig | WorkerConfig): TransportSettings {
+  return { certificate: cert === undefined || key === undefined ? undefined : { cert, key } };
 }
 
 /** Ports are open meanwhile (alive, not ready). Without this every start would begin with complaints about a connection in the making. */

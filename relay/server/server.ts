@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { Server } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import type { Transport } from '../transport/transport.ts';
 import type { Upgrade } from './upgrade.ts';
 
 export type Listening = AsyncDisposable & { readonly host: string; readonly port: number };
@@ -8,17 +9,31 @@ export type Listening = AsyncDisposable & { readonly host: string; readonly port
 /** Requests that are under way when the server closes have this long; half a request would otherwise keep it open for ever. */
 const FINISH_MS = 2_000;
 
-/** Opens the port for clients: HTTP and, on the same port, WebSocket upgrades. */
-export async function listen(app: FastifyInstance, upgrade: Upgrade, host: string, port: number): Promise<Listening> {
+export type ClientServer = {
+  readonly app: FastifyInstance;
+  readonly upgrade: Upgrade;
+  readonly transport: Transport;
+};
+
+/** Opens the port for clients: HTTP and, on the same port, WebSocket upgrades. Disposing closes the transport too. */
+export async function listen(
+  { app, upgrade, transport }: ClientServer,
+  host: string,
+  port: number,
+): Promise<Listening> {
   app.server.on('upgrade', upgrade.handle);
   await app.listen({ host, port });
   return {
     host,
     port: portOf(app.server),
     [Symbol.asyncDispose]: async () => {
-      const cut = setTimeout(() => app.server.closeAllConnections(), FINISH_MS);
+      const cut = setTimeout(() => {
+        app.server.closeAllConnections();
+        void transport[Symbol.asyncDispose]();
+      }, FINISH_MS);
       await app.close();
       clearTimeout(cut);
+      await transport[Symbol.asyncDispose]();
     },
   };
 }

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { WebSocket } from 'ws';
+import { WebSocket, type ClientOptions } from 'ws';
 import { eventually } from '#test/parts/eventually.ts';
 
 export type Received = {
@@ -15,8 +15,9 @@ export class TestClient implements AsyncDisposable {
   closeCode: number | undefined;
   readonly webSocket: WebSocket;
 
-  constructor(url: string) {
-    this.webSocket = new WebSocket(url, { perMessageDeflate: false });
+  /** @param options of `ws`, such as the authority to trust */
+  constructor(url: string, options: ClientOptions = {}) {
+    this.webSocket = new WebSocket(url, { perMessageDeflate: false, ...options });
     this.webSocket.on('message', (data: Buffer) => this.received.push(JSON.parse(data.toString()) as Received));
     this.webSocket.on('close', (code) => {
       this.closeCode = code;

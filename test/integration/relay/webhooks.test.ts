@@ -31,7 +31,7 @@ const relays: RelayProcess[] = [];
 
 beforeAll(async () => {
   installation = stack.use(await startRelayInstallation(inject('postgresUrl')));
-  const certificate = await selfSigned('IP:127.0.0.1');
+  const certificate = selfSigned('IP:127.0.0.1');
   const directory = stack.use(await temporaryDirectory('webhooks'));
   const authority = join(directory.path, 'ca.pem');
   await writeFile(authority, certificate.cert);
@@ -131,7 +131,7 @@ test('what happens on channels is told over HTTPS, with headers from the Secret;
 });
 
 test('an address that is not open, and a certificate that nobody vouches for: said to everybody, and nothing is sent', async () => {
-  await using stranger = await WebhookEndpoint.start({ certificate: await selfSigned('IP:127.0.0.1') });
+  await using stranger = await WebhookEndpoint.start({ certificate: selfSigned('IP:127.0.0.1') });
   const port = new URL(stranger.url).port;
   await setApp('102', [
     {
