@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { accessSpec, defaultedAccess, type DefaultedAccess } from './access.ts';
 import { rateOf, rateSpec, type Rate } from './rate.ts';
 import { conditions, objectName, type Resource } from './resource.ts';
+import { scanRules, secretScanning, type ScanRules } from './secret-scanning.ts';
 import type { TransitionRule } from './transition-rule.ts';
 import { defaultedWebhooks, webhooks, type DefaultedWebhook } from './webhook.ts';
 
@@ -75,8 +76,8 @@ export const relayAppSpec = z.strictObject({
     })
     .optional()
     .describe('How HTTP requests may authenticate. Each is on by default.'),
-  limits: z
   access: accessSpec.optional().describe('Who gets in, whatever credential they have. Default: everybody.'),
+  limits: z
     .strictObject({
       rate: rateSpec
         .optional()
@@ -134,6 +135,9 @@ export const relayAppSpec = z.strictObject({
         .describe('How long cache-… channels keep their last event. Default 1800.'),
     })
     .optional(),
+  secretScanning: secretScanning
+    .optional()
+    .describe('Looks for credentials and personal data in events, client events and user_info. Default: not.'),
   webhooks: webhooks.optional().describe('Where to tell of what happens on the channels, by HTTP POST.'),
 });
 
@@ -193,11 +197,11 @@ export type DefaultedApp = {
     readonly annotations: Readonly<Record<string, string>>;
   };
   readonly authentication: { readonly bearer: boolean; readonly keyAndSecret: boolean; readonly signature: boolean };
+  readonly access: DefaultedAccess;
   readonly limits: {
     readonly connections: number | null;
     readonly eventBytes: number;
     readonly clientEventsPerSecond: number;
-  readonly access: DefaultedAccess;
     readonly presenceMembers: number;
     /** null: the installation's default. */
     readonly rate: Rate | null;
@@ -209,6 +213,8 @@ export type DefaultedApp = {
     readonly watchlists: boolean;
     readonly cacheSeconds: number;
   };
+  /** null: nothing is looked for. */
+  readonly secretScanning: ScanRules | null;
   readonly webhooks: readonly DefaultedWebhook[];
 };
 
@@ -229,13 +235,13 @@ export function defaultedApp(name: string, spec: RelayAppSpec): DefaultedApp {
       keyAndSecret: spec.authentication?.keyAndSecret ?? true,
       signature: spec.authentication?.signature ?? true,
     },
+    access: defaultedAccess(spec.access),
     limits: {
       connections: spec.limits?.connections ?? null,
       eventBytes: spec.limits?.eventBytes ?? 10_240,
       clientEventsPerSecond: spec.limits?.clientEventsPerSecond ?? 10,
       presenceMembers: spec.limits?.presenceMembers ?? 100,
       rate: rateOf(spec.limits?.rate),
-    access: defaultedAccess(spec.access),
     },
     channels: {
       clientEvents: spec.channels?.clientEvents ?? true,
@@ -244,6 +250,7 @@ export function defaultedApp(name: string, spec: RelayAppSpec): DefaultedApp {
       watchlists: spec.channels?.watchlists ?? false,
       cacheSeconds: spec.channels?.cacheSeconds ?? 1_800,
     },
+    secretScanning: scanRules(spec.secretScanning),
     webhooks: defaultedWebhooks(spec.webhooks),
   };
 }

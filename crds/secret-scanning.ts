@@ -28,6 +28,9 @@ export type ScanRules = { readonly [N in DetectorName]?: Exclude<ScanMode, 'Off'
 const mode = z.enum(SCAN_MODES);
 const modes = Object.fromEntries(DETECTORS.map((name) => [name, mode.optional()]));
 
+/** In a directory entry. A detector that this relay does not know makes the entry invalid: half of the rules would be too few. */
+export const entryScanRules: z.ZodType<ScanRules> = z.partialRecord(z.enum(DETECTORS), mode.exclude(['Off']));
+
 /** Of a RelayApp. */
 export const secretScanning = z.strictObject({
   mode: mode

@@ -15,6 +15,7 @@ import { createDirectoryFeed } from './redis/directory-feed.ts';
 import { RedisEventCache } from './redis/event-cache.ts';
 import { RedisOccupancyStore } from './redis/occupancy-store.ts';
 import { RedisWebhookQueue } from './redis/webhook-queue.ts';
+import { RedisActivityLog } from './redis/activity.ts';
 import { RedisRateStore } from './redis/rate-store.ts';
 import { RedisPublicKeys } from './redis/public-keys.ts';
 import { RedisUsage } from './redis/usage.ts';
@@ -99,6 +100,7 @@ export async function createRelayContext(
       rateStore: new RedisRateStore({ client: commands, keys, now }),
       usageStore: new RedisUsage({ client: commands, keys, replica: origin, now }),
       publicKeys: new RedisPublicKeys({ client: commands, keys, now }),
+      activity: new RedisActivityLog({ client: commands, keys, now, wallClock: Date.now }),
       webhookQueue: new RedisWebhookQueue({
         client: commands,
         keys,

@@ -43,7 +43,6 @@ import { listen, listenManagement } from './server/server.ts';
 import type { RelaySocket } from './server/socket.ts';
 import { SocketRegistry } from './server/socket-registry.ts';
 import { Upgrade } from './server/upgrade.ts';
-import { PLAINTEXT, secureServer, type TransportSettings } from './transport/transport.ts';
 import { webhookMetrics } from './webhooks/metrics.ts';
 import type { Post } from './webhooks/post.ts';
 import type { WebhookQueue } from './webhooks/webhook-queue.ts';
@@ -64,8 +63,8 @@ export type RelayParts = {
   /** How often a replica shows that it lives, and how long it is believed; what is usual where it is left out. */
   readonly occupancyTimes?: { readonly beatMs: number; readonly leaseMs: number };
   readonly webhookQueue: WebhookQueue;
-  /** Sends webhooks. */
   readonly activity: ActivityLog;
+  /** Sends webhooks. */
   readonly post: Post;
   /** The last event of cache channels. */
   readonly cache: EventCache;
@@ -91,8 +90,6 @@ export type RelaySettings = {
   /** Most channels that one socket may be subscribed to. */
   readonly maxSubscriptions: number;
   readonly rates: RateSettings;
-  /** Left out: plaintext. */
-  readonly transport?: TransportSettings;
   /** Who may say, in which header, on whose behalf it calls. */
   readonly proxies: { readonly trusted: IpRanges; readonly header: ForwardingHeader };
 };
@@ -137,16 +134,16 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const limiter = new RateLimiter(parts.rateStore, now);
   const sweeping = keepSweeping(limiter);
   const { rates } = settings;
-  const writing = keepWriting(usage, Date.now);
-  const holds = new Holds<Subscriber>();
-  const fanOut = new FanOut({ registry, holds, outbox, cache, directory, usage, metrics });
-  const signals = new Signals();
-  const bus = parts.bus((appId, channel, message) => {
   const proxies = new TrustedProxies({
     ranges: settings.proxies.trusted,
     header: settings.proxies.header,
     ignored: () => metrics.forwardingHeadersIgnored.inc(),
   });
+  const writing = keepWriting(usage, Date.now);
+  const holds = new Holds<Subscriber>();
+  const fanOut = new FanOut({ registry, holds, outbox, cache, directory, usage, metrics });
+  const signals = new Signals();
+  const bus = parts.bus((appId, channel, message) => {
     if (message.kind === 'event') fanOut.deliver(appId, channel, message);
     else signals.dispatch(appId, channel, message);
   });
@@ -159,17 +156,17 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     metrics: webhookMetrics(parts.metricsRegistry),
     log,
   });
-  const shared = new SharedState({
-    store: parts.occupancyStore,
-    local: registry,
-    signals,
-    rules: (appId) => rulesOf(directory.appById(appId)),
   const screening = new Screening({
     metrics: screeningMetrics(parts.metricsRegistry),
     activity: parts.activity,
     log,
     now,
   });
+  const shared = new SharedState({
+    store: parts.occupancyStore,
+    local: registry,
+    signals,
+    rules: (appId) => rulesOf(directory.appById(appId)),
     rosterListener: (appId, channel, change) => {
       fanOut.tellMembers(appId, channel, rosterTail(change));
     },
@@ -209,12 +206,12 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     }),
     users: new Users({ registry, bus, occupancy, watchlists, directory }),
     webhooks,
+    screening,
     usage,
     arrivals: arrivalsOf({ usage, bus, connections: (appId) => registry.connections(appId) }),
     directory,
     metrics,
     now,
-    screening,
     wallClock: Date.now,
     maxSubscriptions: settings.maxSubscriptions,
   });
@@ -223,18 +220,18 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   onTerminateUser(signals, registry);
   const app = createApp({
     directory,
+    proxies,
     wallClock: Date.now,
     fanOut,
     bus,
     signals,
     facts,
-    proxies,
+    screening,
     connections: new Connections(questions),
     usage,
     usageStore,
     publicKeys,
     limiter,
-    screening,
     rates,
     metrics,
     log,
@@ -252,11 +249,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
 
   const watching = setInterval(() => void watchlists.reconcile(), WATCHLIST_CHECK_MS).unref();
 
-  const transport = await secureServer(app.server, settings.transport ?? PLAINTEXT, {
-    registry: parts.metricsRegistry,
-    log,
-  });
-  const clients = await listen({ app, upgrade, transport }, settings.host, settings.port);
+  const clients = await listen(app, upgrade, settings.host, settings.port);
   const management =
     settings.metricsPort === undefined
       ? undefined

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { entryScanRules } from '../secret-scanning.ts';
 
 /**
  * What the operator publishes about one app and one token, and the relay enforces. Version 1 of both: a relay that does not know a
@@ -33,13 +34,13 @@ const webhookEndpoint = z.object({
 });
 export type WebhookEndpointBody = z.infer<typeof webhookEndpoint>;
 
-export const appEntryBody = z.object({
 /** Who gets in, whatever credential they have; null: no restriction. */
 const access = z.object({
   /** Addresses and blocks, as the user wrote them. */
   ipAllowlist: z.array(z.string()).readonly().nullable().default(null),
 });
 
+export const appEntryBody = z.object({
   appId: z.string(),
   namespace: z.string(),
   name: z.string(),
@@ -48,8 +49,8 @@ const access = z.object({
   keys: z.array(z.object({ id: z.string(), key: z.string(), secret: z.string() })),
   authentication: z.object({ bearer: z.boolean(), keyAndSecret: z.boolean(), signature: z.boolean() }),
   // Defaults are what an operator of an earlier version meant by saying nothing.
-  limits: z.object({
   access: access.prefault({}),
+  limits: z.object({
     connections: z.int().nullable(),
     eventBytes: z.int(),
     clientEventsPerSecond: z.int(),
@@ -65,6 +66,8 @@ const access = z.object({
     watchlists: z.boolean().default(false),
     cacheSeconds: z.int().default(1_800),
   }),
+  /** Absent: nothing is looked for. */
+  secretScanning: entryScanRules.exactOptional(),
   webhooks: z.array(webhookEndpoint).default([]),
 });
 export type AppEntryBody = z.infer<typeof appEntryBody>;

@@ -8,7 +8,10 @@ import type { ObjectRef } from '../world/object-ref.ts';
  * What the directory says of an app besides its keys: the declared part, compared on every reconcile. Stored in plain, so nothing secret is in
  * it. A row of an earlier version lacks the fields that are new since: it differs from what is declared, and is updated for that.
  */
-export type AppPolicy = Pick<AppEntryBody, 'enabled' | 'authentication' | 'access' | 'limits' | 'channels'> & {
+export type AppPolicy = Pick<
+  AppEntryBody,
+  'enabled' | 'authentication' | 'access' | 'limits' | 'channels' | 'secretScanning'
+> & {
   readonly webhooks: readonly WebhookPolicy[];
 };
 export type WebhookPolicy = Omit<WebhookEndpointBody, 'headers'>;

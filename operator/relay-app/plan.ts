@@ -97,8 +97,9 @@ function step(only: AppStep): AppPlan {
 /** What the relays shall enforce: in plain, and the part that is sealed. */
 function declaredOf(
   snapshot: AppSnapshot,
-  { enabled, authentication, access, limits, channels }: DefaultedApp,
+  { enabled, authentication, access, limits, channels, secretScanning }: DefaultedApp,
 ): { readonly policy: AppPolicy; readonly headers: WebhookHeaders } {
   const { policy, headers } = webhooksOf(snapshot);
-  return { policy: { enabled, authentication, access, limits, channels, webhooks: policy }, headers };
+  const scanned = secretScanning === null ? {} : { secretScanning };
+  return { policy: { enabled, authentication, access, limits, channels, ...scanned, webhooks: policy }, headers };
 }

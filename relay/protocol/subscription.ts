@@ -8,9 +8,9 @@ export type SubscriptionState = 'none' | 'joining' | 'subscribed';
 
 /** Why a subscription is refused; `status` as an auth endpoint would have answered. */
 export type SubscriptionRefusal = {
-  readonly type: 'AuthError' | 'InvalidChannel' | 'InvalidChannelData' | 'NotServed' | 'LimitReached';
+  readonly type: 'AuthError' | 'InvalidChannel' | 'InvalidChannelData' | 'NotServed' | 'LimitReached' | 'SecretFound';
   readonly message: string;
-  readonly status: 400 | 401 | 403;
+  readonly status: 400 | 401 | 403 | 422;
 };
 
 export type SubscriptionEvent =

@@ -11,8 +11,8 @@ const RAW_EVENTS = 10_000;
 /** Twice the time in which an event is told, in milliseconds. */
 const KEEP_MS = 600_000;
 /** Entries of the app's activity stream, and how long they stay after the last one, in milliseconds. */
-const ACTIVITY_ENTRIES = 1_000;
-const ACTIVITY_KEEP_MS = 604_800_000;
+export const ACTIVITY_ENTRIES = 1_000;
+export const ACTIVITY_KEEP_MS = 604_800_000;
 
 /**
  * For every script that has news for webhooks: `enqueue_webhook(stream, event, time_ms)`. `event` is the JSON of a WebhookEvent. Answers how

@@ -5,6 +5,7 @@ import type { Monotonic } from '../limits/monotonic.ts';
 import type { Occupancy } from '../occupancy/occupancy.ts';
 import type { Tallies } from '../usage/usage.ts';
 import type { Arrivals } from '../connections/arrivals.ts';
+import type { Screening } from '../screening/screening.ts';
 import type { Users } from '../users/users.ts';
 import type { WebhookSink } from '../webhooks/webhook-sink.ts';
 import type { ClientEvent, FanOut } from './fan-out.ts';
@@ -23,6 +24,7 @@ export type HubParts = {
   readonly memberships: Memberships;
   readonly users: Users;
   readonly webhooks: WebhookSink;
+  readonly screening: Screening;
   readonly usage: Tallies;
   /** Told of every socket that came or went, when it is counted. */
   readonly arrivals: Arrivals;
@@ -40,6 +42,7 @@ export class Hub {
   readonly outbox: Outbox;
   readonly memberships: Memberships;
   readonly users: Users;
+  readonly screening: Screening;
   readonly usage: Tallies;
   readonly directory: Directory;
   readonly metrics: RelayMetrics;
@@ -53,6 +56,7 @@ export class Hub {
     this.outbox = parts.outbox;
     this.memberships = parts.memberships;
     this.users = parts.users;
+    this.screening = parts.screening;
     this.usage = parts.usage;
     this.directory = parts.directory;
     this.metrics = parts.metrics;

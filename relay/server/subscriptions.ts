@@ -1,3 +1,4 @@
+import type { App } from '../directory/directory.ts';
 import type { ClientMessage } from '../protocol/client-message.ts';
 import { judgeSubscription, type SubscriptionVerdict } from '../protocol/subscription-request.ts';
 import {
@@ -62,8 +63,10 @@ export class Subscriptions {
     });
     if ('refusal' in verdict) return this.#happened(request.channel, { type: 'refused', refusal: verdict.refusal });
     if (known !== undefined) return this.#happened(request.channel, { type: 'requested' });
-    this.#byChannel.set(request.channel, { state: 'none', userId: verdict.member?.userId });
-    this.#happened(request.channel, { type: 'requested' }, verdict);
+    const admitted = this.#screened(app, verdict);
+    if ('refusal' in admitted) return this.#happened(request.channel, { type: 'refused', refusal: admitted.refusal });
+    this.#byChannel.set(request.channel, { state: 'none', userId: admitted.member?.userId });
+    this.#happened(request.channel, { type: 'requested' }, admitted);
   }
 
   unsubscribe(channel: string): void {
@@ -72,6 +75,15 @@ export class Subscriptions {
 
   close(): void {
     for (const channel of this.#byChannel.keys()) this.#happened(channel, { type: 'connectionClosed' });
+  }
+
+  /** What the other members shall see. The signature is of `channel_data` as it was, and has been verified. */
+  #screened(app: App, admitted: Admitted): Admitted | { readonly refusal: SubscriptionRefusal } {
+    const { member } = admitted;
+    if (member === undefined) return admitted;
+    const screened = this.#hub.screening.screen(app, 'user_info', member.info, 'user_info');
+    if ('text' in screened) return { ...admitted, member: { ...member, info: screened.text } };
+    return { refusal: { type: 'SecretFound', message: `Found ${screened.refusal}`, status: 422 } };
   }
 
   /** @param admitted with `requested`. @param joined with `joined`. */
