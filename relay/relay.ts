@@ -43,6 +43,7 @@ import { listen, listenManagement } from './server/server.ts';
 import type { RelaySocket } from './server/socket.ts';
 import { SocketRegistry } from './server/socket-registry.ts';
 import { Upgrade } from './server/upgrade.ts';
+import { PLAINTEXT, secureServer, type TransportSettings } from './transport/transport.ts';
 import { webhookMetrics } from './webhooks/metrics.ts';
 import type { Post } from './webhooks/post.ts';
 import type { WebhookQueue } from './webhooks/webhook-queue.ts';
@@ -90,6 +91,8 @@ export type RelaySettings = {
   /** Most channels that one socket may be subscribed to. */
   readonly maxSubscriptions: number;
   readonly rates: RateSettings;
+  /** Left out: plaintext. */
+  readonly transport?: TransportSettings;
   /** Who may say, in which header, on whose behalf it calls. */
   readonly proxies: { readonly trusted: IpRanges; readonly header: ForwardingHeader };
 };
@@ -249,7 +252,11 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
 
   const watching = setInterval(() => void watchlists.reconcile(), WATCHLIST_CHECK_MS).unref();
 
-  const clients = await listen(app, upgrade, settings.host, settings.port);
+  const transport = await secureServer(app.server, settings.transport ?? PLAINTEXT, {
+    registry: parts.metricsRegistry,
+    log,
+  });
+  const clients = await listen({ app, upgrade, transport }, settings.host, settings.port);
   const management =
     settings.metricsPort === undefined
       ? undefined
