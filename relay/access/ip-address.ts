@@ -1,4 +1,7 @@
-import { IPv4, IPv6 } from 'ipaddr.js';
+import ipaddr from 'ipaddr.js';
+
+// Of a CommonJS module whose names Node does not see: importing them by name fails outside of a bundler.
+const { IPv4, IPv6 } = ipaddr;
 
 /**
  * An address as 16 bytes: IPv4 in its IPv6-mapped form (RFC 4291, 2.5.5.2), so that 198.51.100.7 and ::ffff:198.51.100.7 are the same. As
