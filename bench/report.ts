@@ -22,7 +22,7 @@ export function section(scenario: Scenario, rounds: Rounds): string {
   const rows = scenario.servers.map((name) => {
     const results = rounds.flatMap((round) => round[name] ?? []);
     const cells = [name, number(median(results.map((result) => figureOf(scenario.figure, result))))];
-    cells.push(name === 'relay' ? '' : number(ratio(scenario, rounds, name)));
+    cells.push(name === 'relay' || !scenario.servers.includes('relay') ? '' : number(ratio(scenario, rounds, name)));
     if (isMemory) return cells;
     const done = (result: LoadResult): number =>
       scenario.figure === 'cpuPerPublish' ? result.published : result.delivered;

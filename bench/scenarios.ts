@@ -81,6 +81,20 @@ export const scenarios: readonly Scenario[] = [
     servers: ['relay'],
   },
   {
+    name: 'workers',
+    title: 'closed loop of eight publishers, 1,000 sockets on one channel: one and two worker processes, bus in Redis',
+    load: [...THOUSAND, '--mode', 'loop', '--lanes', '8'],
+    figure: 'cpuPerDelivery',
+    servers: ['relay-1-worker', 'relay-2-workers'],
+  },
+  {
+    name: 'workers-publish',
+    title: 'sixteen signed publishers in a closed loop, no subscriber: one and two worker processes, bus in Redis',
+    load: ['--mode', 'loop', '--lanes', '16', '--signed'],
+    figure: 'cpuPerPublish',
+    servers: ['relay-1-worker', 'relay-2-workers'],
+  },
+  {
     name: 'idle',
     title: '10,000 idle sockets, one subscription each, one channel',
     load: ['--sockets', '10000', '--mode', 'idle', '--settle', '15'],
