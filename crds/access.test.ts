@@ -65,6 +65,40 @@ test.each([
   ]);
 });
 
+test.each([
+  'https://example.com',
+  'https://*.example.com',
+  'HTTPS://Shop.Example.com:8443',
+  'http://localhost:3000',
+  'http://[::1]:3000',
+  'capacitor://localhost',
+  'null',
+])('%s may be among the origins', (origin) => {
+  expect(errorsOf({ origins: [origin] })).toEqual([]);
+});
+
+test.each([
+  '*',
+  'https://*',
+  'https://*.',
+  'example.com',
+  '//example.com',
+  'https://example.com/',
+  'https://example.com/app',
+  'https://user@example.com',
+  'https://shop*.example.com',
+  'https://*.*.example.com',
+  'https://example.com:*',
+  'https://example..com',
+  'https://bücher.example',
+  'https://example.com\n',
+  '',
+])('%j may not be among the origins', (origin) => {
+  expect(errorsOf({ origins: [origin] })).toEqual([
+    expect.stringMatching(/^spec\.access\.origins\[0\]: must be an origin such as https:\/\/example\.com/),
+  ]);
+});
+
 test('an empty allowlist is refused: nobody could say what was meant', () => {
   expect(errorsOf({ ipAllowlist: [] })).toEqual([
     expect.stringMatching(/^spec\.access\.ipAllowlist: name at least one address/),

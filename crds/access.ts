@@ -23,6 +23,17 @@ const ipRange = z
   .refine(isIpRange, IP_RANGE)
   .meta({ 'x-kubernetes-validations': [{ rule: IS_IP_RANGE, message: IP_RANGE }] });
 
+const ORIGIN_FORM = String.raw`^(null|[a-z][a-z0-9+.-]*://((\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$`;
+const ORIGIN =
+  'must be an origin such as https://example.com, "https://*.example.com" or http://localhost:3000, without a path, or "null"';
+const origin = z
+  .string()
+  .max(253)
+  .refine((text) => new RegExp(ORIGIN_FORM, 'i').test(text), ORIGIN)
+  .meta({
+    'x-kubernetes-validations': [{ rule: `self.matches(${literal(`(?i)${ORIGIN_FORM}`)})`, message: ORIGIN }],
+  });
+
 /** As a CEL string literal. */
 function literal(pattern: string): string {
   return `'${pattern.replaceAll('\\', '\\\\')}'`;
@@ -48,12 +59,24 @@ export const accessSpec = z.strictObject({
     .describe(
       'Addresses and blocks (CIDR) that requests and connections may come from; from elsewhere 403, and 4009 on sockets. Default: everywhere.',
     ),
+  origins: restriction(
+    origin,
+    100,
+    'name at least one origin, or leave origins out: then the pages of every site are let in',
+  )
+    .optional()
+    .describe(
+      'Web origins whose pages may connect, such as "https://*.example.com"; others get 403, and 4009 on sockets. What sends no Origin, such as native and server SDKs, is let in. Default: all.',
+    ),
 });
 export type AccessSpec = z.infer<typeof accessSpec>;
 
 /** null: no restriction. Lists are sorted, so that another order is no change. */
-export type DefaultedAccess = { readonly ipAllowlist: readonly string[] | null };
+export type DefaultedAccess = {
+  readonly ipAllowlist: readonly string[] | null;
+  readonly origins: readonly string[] | null;
+};
 
 export function defaultedAccess(spec: AccessSpec | undefined): DefaultedAccess {
-  return { ipAllowlist: spec?.ipAllowlist?.toSorted() ?? null };
+  return { ipAllowlist: spec?.ipAllowlist?.toSorted() ?? null, origins: spec?.origins?.toSorted() ?? null };
 }

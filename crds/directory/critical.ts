@@ -5,7 +5,13 @@ import type { EntryChange } from './entry-body.ts';
  * what a relay of an earlier version would be too generous without: a token's scopes, a rate, who gets in, what must not pass. Not critical are a webhook (it would not be sent), the
  * switches and limits of presence, encrypted and cache channels (such a relay serves none of them), counts and watchlists (nor these).
  */
-export const KNOWN_CRITICAL: ReadonlySet<string> = new Set(['scopes', 'rate', 'ipAllowlist', 'secretScanning']);
+export const KNOWN_CRITICAL: ReadonlySet<string> = new Set([
+  'scopes',
+  'rate',
+  'ipAllowlist',
+  'origins',
+  'secretScanning',
+]);
 
 /** What the signer of this change lists in `crit`. */
 export function criticalFields({ body }: EntryChange): string[] {

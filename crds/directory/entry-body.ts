@@ -38,6 +38,8 @@ export type WebhookEndpointBody = z.infer<typeof webhookEndpoint>;
 const access = z.object({
   /** Addresses and blocks, as the user wrote them. */
   ipAllowlist: z.array(z.string()).readonly().nullable().default(null),
+  /** Web origins, as the user wrote them, with `*.` for every host below. */
+  origins: z.array(z.string()).readonly().nullable().default(null),
 });
 
 export const appEntryBody = z.object({

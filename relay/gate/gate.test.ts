@@ -5,6 +5,7 @@ import { defaultedAccess } from '#crds/access.ts';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import type { IpAddress } from '../access/ip-address.ts';
 import { IpRanges } from '../access/ip-ranges.ts';
+import { Origins } from '../access/origins.ts';
 import { appOf, type App, type Token } from '../directory/directory.ts';
 import { firstRefusal, gate } from './gate.ts';
 import { errorsDocument } from './errors-document.ts';
@@ -91,6 +92,7 @@ const live = (changes: Partial<LiveVisit> = {}): LiveVisit => ({
 });
 
 /** All stages, as a door runs them. */
+  origin: undefined,
 const refusal = (visit: Visit): RefusalCode | undefined =>
   firstRefusal(visit, 'arrival') ?? firstRefusal(visit, 'complete') ?? firstRefusal(visit, 'counted');
 
@@ -104,6 +106,7 @@ const atOffice: IpAddress = [1, 2, 3, 4];
 const elsewhere: IpAddress = [1, 2, 4, 4];
 
 /** In the order of the gate: each row fails its own check and, where it can, all later ones too. */
+const ownPagesOnly = app({ access: { ...app().access, origins: new Origins(['https://example.com']) } });
 const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] = [
   [undefined, http()],
   [undefined, http({ credential: keySecret('appkey', 'appsecret'), token: undefined })],
@@ -121,6 +124,10 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['method_disabled', http({ app: app({ authentication: off }), token: undefined })],
   ['method_disabled', http({ app: app({ authentication: off }), credential: keySecret('x', 'y') })],
   ['method_disabled', http({ app: app({ authentication: off }), credential: { method: 'signature', key: 'x' } })],
+  ['origin_not_allowed', http({ app: ownPagesOnly, origin: 'https://evil.net', credential: { method: 'none' } })],
+  ['origin_not_allowed', http({ app: ownPagesOnly, origin: '' })],
+  [undefined, http({ app: ownPagesOnly, origin: 'https://example.com' })],
+  [undefined, http({ app: ownPagesOnly })],
   ['key_unknown', http({ credential: { method: 'signature', key: 'x' } })],
   ['token_unknown', http({ token: undefined, announcedBytes: 1e9 })],
   ['token_expired', http({ token: token({ expiresAt: NOW, appId: '102' }) })],
@@ -167,6 +174,10 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   [undefined, live()],
   [undefined, live({ serving: 'not_ready' })],
   ['directory_fenced', live({ serving: 'fenced' })],
+  ['origin_not_allowed', webSocket({ app: ownPagesOnly, origin: 'https://evil.net' })],
+  ['origin_not_allowed', webSocket({ app: ownPagesOnly, origin: '' })],
+  [undefined, webSocket({ app: ownPagesOnly, origin: 'https://example.com' })],
+  [undefined, webSocket({ app: ownPagesOnly })],
   ['app_unknown', live({ app: undefined })],
   ['app_disabled', live({ app: app({ enabled: false }) })],
   ['ip_not_allowed', live({ app: officeOnly, address: elsewhere })],
@@ -177,6 +188,10 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
 describe('the gate', () => {
   test.each(rows)('%s', (code, visit) => {
     expect(refusal(visit)).toBe(code);
+  ['origin_not_allowed', live({ app: ownPagesOnly, origin: 'https://evil.net' })],
+  ['origin_not_allowed', live({ app: ownPagesOnly, origin: '' })],
+  [undefined, live({ app: ownPagesOnly, origin: 'https://example.com' })],
+  [undefined, live({ app: ownPagesOnly })],
   });
 
   test('every check has a row, and refuses only with codes that it declares', () => {

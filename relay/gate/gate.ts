@@ -11,6 +11,7 @@ import {
   requestSignature,
 } from './checks/credential.ts';
 import { headerDuplicated } from './checks/header-duplicated.ts';
+import { originAllowed } from './checks/origin.ts';
 import { protocolVersion } from './checks/protocol-version.ts';
 import { rateLimit } from './checks/rate-limit.ts';
 import { tokenScope } from './checks/scope.ts';
@@ -35,6 +36,7 @@ export const gate: readonly Check[] = [
   ipAllowed,
   credentialPresent,
   methodAllowed,
+  originAllowed,
   keyActive,
   bearerToken,
   keyAndSecret,

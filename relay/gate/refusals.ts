@@ -99,6 +99,11 @@ export const refusals = {
   authentication_required: {
     status: 401,
     close: null,
+  origin_not_allowed: {
+    status: 403,
+    close: CloseCode.unauthorized,
+    message: 'The app does not let pages of this origin in.',
+  },
     message: 'Send a bearer token, X-Relay-Key and X-Relay-Secret, or a Pusher signature.',
   },
   authentication_ambiguous: { status: 400, close: null, message: 'Send one kind of credential, not several.' },

@@ -16,6 +16,8 @@ type Common = {
   readonly credential: PresentedCredential;
   /** Of the client, behind the proxies that are trusted. undefined: it cannot be told, or (HTTP) no rule of the app asks for it. */
   readonly address: IpAddress | undefined;
+  /** Of the page that asks, canonical; undefined: no Origin header. */
+  readonly origin: string | undefined;
 };
 
 export type HttpVisit = Common & {

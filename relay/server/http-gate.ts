@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type {
   FastifyInstance,
@@ -7,6 +8,7 @@ import type {
   preHandlerHookHandler,
 } from 'fastify';
 import type { Scope } from '#crds/scopes.ts';
+import { originOf } from '../access/origins.ts';
 import type { TrustedProxies } from '../access/trusted-proxies.ts';
 import { parseQuery } from '../auth/request-signature.ts';
 import { presentedCredential, type PresentedCredential } from '../auth/presented-credential.ts';
@@ -163,6 +165,7 @@ function visitOf(request: FastifyRequest, { directory, proxies, now, scope, appO
     token: credential.method === 'bearer' ? directory.tokenByHash(credential.sha256 ?? '') : undefined,
     scope,
     method,
+    origin: originOf(headers.origin),
     path: mark < 0 ? url : url.slice(0, mark),
     parameters,
     duplicatedHeader: hasDuplicatedSecurityHeader(rawHeaders),

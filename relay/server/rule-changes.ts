@@ -37,6 +37,7 @@ function liveRefusal(socket: RelaySocket, directory: Directory): RefusalCode | u
       app: directory.appById(socket.appId),
       credential: { method: 'publicKey', key: socket.key },
       address: socket.address,
+      origin: socket.origin,
     },
     'arrival',
   );

@@ -30,6 +30,7 @@ export type SocketFacts = {
   readonly key: string;
   readonly client: string | undefined;
   readonly address: IpAddress | undefined;
+  readonly origin: string | undefined;
 };
 
 /**
@@ -48,6 +49,8 @@ export class RelaySocket implements Subscriber {
   readonly client: string | undefined;
   /** Where the client is, for rules that come later; undefined: it cannot be told. */
   readonly address: IpAddress | undefined;
+  /** The page's, for the same reason; undefined: it named none. */
+  readonly origin: string | undefined;
   waiting: Run | undefined;
 
   readonly #hub: Hub;
@@ -68,6 +71,7 @@ export class RelaySocket implements Subscriber {
     this.key = facts.key;
     this.client = facts.client;
     this.address = facts.address;
+    this.origin = facts.origin;
     this.connectedAt = hub.wallClock();
     this.#lastTrafficAt = hub.now();
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#received(data, isBinary));

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
-import type { IpAddress } from '../access/ip-address.ts';
+import { originOf } from '../access/origins.ts';
 import type { TrustedProxies } from '../access/trusted-proxies.ts';
 import type { App, Directory } from '../directory/directory.ts';
 import { firstRefusal } from '../gate/gate.ts';
@@ -41,7 +41,7 @@ export class Upgrade {
   readonly #parts: UpgradeParts;
   /** One per message limit, because `ws` takes the limit from its server. Few: apps share values. */
   readonly #servers = new Map<number, WebSocketServer>();
-  readonly #clients = new Map<string, string>();
+  readonly #texts = new Map<string, string>();
 
   constructor(parts: UpgradeParts) {
     this.#parts = parts;
@@ -104,6 +104,7 @@ export class Upgrade {
       countRefusal(hub.metrics, 'websocket', code);
       socket.refuse(code);
     };
+      origin: this.#interned(target.origin),
     if (decision instanceof Promise) {
       const { admitted } = await decision;
       const code = firstRefusal({ ...visit, withinRate: admitted }, 'counted');
@@ -119,13 +120,13 @@ export class Upgrade {
     socket.admit();
   }
 
-  /** One text for all sockets of a client library's version. */
-  #interned(client: string | undefined): string | undefined {
-    if (client === undefined) return undefined;
-    const known = this.#clients.get(client);
+  /** One text for all sockets of a client library's version, or of a page. */
+  #interned(text: string | undefined): string | undefined {
+    if (text === undefined) return undefined;
+    const known = this.#texts.get(text);
     if (known !== undefined) return known;
-    if (this.#clients.size < MAX_INTERNED_CLIENTS) this.#clients.set(client, client);
-    return client;
+    if (this.#texts.size < MAX_INTERNED_TEXTS) this.#texts.set(text, text);
+    return text;
   }
 
   #turnAway(webSocket: WebSocket, code: RefusalCode): void {
@@ -172,7 +173,7 @@ type Arrival = Target & { readonly address: IpAddress | undefined };
 type Target = { readonly key: string; readonly protocol: string | undefined; readonly client: string | undefined };
 
 /** Clients may say anything; what is no common version is kept per socket. */
-const MAX_INTERNED_CLIENTS = 200;
+const MAX_INTERNED_TEXTS = 200;
 const CLIENT_PATTERN = /^[\x20-\x7e]{1,64}$/;
 
 function parseTarget(url: string): Target | undefined {

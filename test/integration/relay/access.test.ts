@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { Registry } from 'prom-client';
 import { WebSocket } from 'ws';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -117,6 +118,58 @@ async function expectOut(at: Relay, headers: Headers, code: string): Promise<voi
   using client = new Client(at, headers);
   expect(await client.verdict()).toBe(4009);
 }
+
+describe('origins', () => {
+  const page = (origin: string): Headers => ({ origin });
+
+  test('let in pages of these origins and what is no browser, and no other page, at every door', async () => {
+    await allow({ origins: ['https://*.example.com', 'http://localhost:3000'] });
+    await expectIn(relay, {});
+    await expectIn(relay, page('https://shop.example.com'));
+    await expectIn(relay, page('HTTPS://A.B.Example.com:443'));
+    await expectIn(relay, page('http://localhost:3000'));
+    await expectOut(relay, page('https://example.com'), 'origin_not_allowed');
+    await expectOut(relay, page('https://example.com.evil.net'), 'origin_not_allowed');
+    await expectOut(relay, page('null'), 'origin_not_allowed');
+    await expectOut(relay, page('https://shop.example.com, https://evil.net'), 'origin_not_allowed');
+  });
+
+  test('two Origin headers are one that is not on the list, in whatever order', async () => {
+    await allow({ origins: ['https://example.com'] });
+    for (const [first = '', second = ''] of [
+      ['https://example.com', 'https://evil.net'],
+      ['https://evil.net', 'https://example.com'],
+    ]) {
+      const { port } = relay;
+      const response = new Promise<number>((resolve, reject) => {
+        request(
+          {
+            port,
+            path: '/apps/101/channels',
+            headers: ['host', 'relay', 'authorization', bearer.authorization, 'origin', first, 'origin', second],
+          },
+          (answer) => {
+            answer.resume();
+            resolve(answer.statusCode ?? 0);
+          },
+        )
+          .on('error', reject)
+          .end();
+      });
+      expect(await response).toBe(403);
+    }
+  });
+
+  test('a change closes open sockets of pages that it shuts out, and no others', async () => {
+    using inside = new Client(relay, page('https://example.com'));
+    using native = new Client(relay, {});
+    using outside = new Client(relay, page('https://evil.net'));
+    for (const client of [inside, native, outside]) expect(await client.verdict()).toBe('open');
+    await allow({ origins: ['https://example.com'] });
+    expect(await eventually(() => outside.closeCode)).toBe(4009);
+    expect([inside.closeCode, native.closeCode]).toEqual([undefined, undefined]);
+  });
+});
 
 const from = (address: string): Headers => ({ 'x-forwarded-for': address });
 
