@@ -30,3 +30,19 @@ test('help names every setting', () => {
   const result = readConfig(['--help'], {});
   expect(result.kind === 'help' ? result.text : '').toMatch(/--redis-url, REDIS_URL[\s\S]*--relay-drain-seconds/);
 });
+
+test.each([
+  [{ TLS_CERT_FILE: 'tls.crt' }, /TLS_KEY_FILE/],
+  [{ TLS_KEY_FILE: 'tls.key' }, /TLS_CERT_FILE/],
+  [{ REQUIRE_TLS: 'true' }, /REQUIRE_TLS.*everybody/],
+])('refuses TLS settings that serve nobody: %o', (tls, message) => {
+  const result = readConfig([], { ...environment, ...tls });
+  expect(result.kind === 'invalid' ? result.text : '').toMatch(message);
+});
+
+test.each([
+  { TLS_CERT_FILE: 'tls.crt', TLS_KEY_FILE: 'tls.key', REQUIRE_TLS: 'false' },
+  { TRUSTED_PROXIES: '10.0.0.0/8', REQUIRE_TLS: 'true' },
+])('takes %o', (tls) => {
+  expect(readConfig([], { ...environment, ...tls }).kind).toBe('settings');
+});

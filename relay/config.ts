@@ -18,6 +18,12 @@ const settings = z.object({
       'A PEM file, the certificate with its chain: PORT then serves HTTPS and wss://. Read again when it changes. Needs TLS_KEY_FILE.',
     ),
   TLS_KEY_FILE: z.string().optional().describe('A PEM file, the private key of TLS_CERT_FILE.'),
+  REQUIRE_TLS: z
+    .stringbool()
+    .optional()
+    .describe(
+      'Refuse what comes in plaintext (403, 4000). A proxy of TRUSTED_PROXIES says in X-Forwarded-Proto how it was called. Default: true with TLS_CERT_FILE, else false.',
+    ),
   RELAY_ID: z
     .string()
     .regex(/^[A-Za-z0-9._:-]{1,200}$/, 'letters, digits and . _ : - only')
@@ -56,13 +62,6 @@ const settings = z.object({
     .describe(
       'Where webhooks may be sent beside public addresses: addresses, CIDRs, host names and .suffixes with commas between. Default: nowhere.',
     ),
-  RELAY_DEFAULT_RATE: parsedBy(parseRate)
-    .prefault('')
-    .describe(
-      'Rate limit of apps that declare none, as requests per minute and burst, such as 120/200. Default: no limit.',
-    ),
-  RELAY_TEST_RATE: parsedBy(parseRate)
-    .prefault('60/30')
   TRUSTED_PROXIES: parsedBy(parseIpRanges)
     .prefault('')
     .describe(
@@ -72,6 +71,13 @@ const settings = z.object({
     .enum(['x-forwarded-for', 'forwarded'])
     .default('x-forwarded-for')
     .describe('The header in which they say it. The other one is ignored, whoever sends it.'),
+  RELAY_DEFAULT_RATE: parsedBy(parseRate)
+    .prefault('')
+    .describe(
+      'Rate limit of apps that declare none, as requests per minute and burst, such as 120/200. Default: no limit.',
+    ),
+  RELAY_TEST_RATE: parsedBy(parseRate)
+    .prefault('60/30')
     .describe('No test token (rly_test_…) has more, as requests per minute and burst. Empty: nothing of their own.'),
   RELAY_MAX_SUBSCRIPTIONS: z.coerce
     .number()
@@ -94,9 +100,17 @@ export function readConfig(
   const summary = 'The relay: Pusher protocol and HTTP API for the apps of the directory.';
   const result = readSettings(settings, { summary, args, environment });
   if (result.kind !== 'settings') return result;
-  const { TLS_CERT_FILE, TLS_KEY_FILE } = result.settings;
-  if ((TLS_CERT_FILE === undefined) === (TLS_KEY_FILE === undefined)) return result;
-  return { kind: 'invalid', text: 'TLS_CERT_FILE and TLS_KEY_FILE: one is of no use without the other\n' };
+  const contradiction = contradictionIn(result.settings);
+  return contradiction === undefined ? result : { kind: 'invalid', text: `${contradiction}\n` };
+}
+
+function contradictionIn(config: RelayConfig): string | undefined {
+  const { TLS_CERT_FILE, TLS_KEY_FILE, REQUIRE_TLS, TRUSTED_PROXIES } = config;
+  if ((TLS_CERT_FILE === undefined) !== (TLS_KEY_FILE === undefined))
+    return 'TLS_CERT_FILE and TLS_KEY_FILE: one is of no use without the other';
+  if (REQUIRE_TLS === true && TLS_CERT_FILE === undefined && TRUSTED_PROXIES.length === 0)
+    return 'REQUIRE_TLS: without TLS_CERT_FILE and TRUSTED_PROXIES everybody would be refused';
+  return undefined;
 }
 
 /** The configuration of this process. Prints the help, or what is wrong, and ends the process when there is none. */

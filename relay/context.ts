@@ -149,8 +149,10 @@ export async function createRelayContext(
   };
 }
 
-function transportOf({ TLS_CERT_FILE: cert, TLS_KEY_FILE: key }: RelayConfig | WorkerConfig): TransportSettings {
-  return { certificate: cert === undefined || key === undefined ? undefined : { cert, key } };
+function transportOf(config: RelayConfig | WorkerConfig): TransportSettings {
+  const { TLS_CERT_FILE: cert, TLS_KEY_FILE: key, REQUIRE_TLS } = config;
+  const certificate = cert === undefined || key === undefined ? undefined : { cert, key };
+  return { certificate, requireTls: REQUIRE_TLS ?? certificate !== undefined };
 }
 
 /** Ports are open meanwhile (alive, not ready). Without this every start would begin with complaints about a connection in the making. */

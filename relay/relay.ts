@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { FastifyInstance } from 'fastify';
@@ -43,6 +44,8 @@ import { listen, listenManagement } from './server/server.ts';
 import type { RelaySocket } from './server/socket.ts';
 import { SocketRegistry } from './server/socket-registry.ts';
 import { Upgrade } from './server/upgrade.ts';
+import { cameInPlaintext } from './transport/plaintext.ts';
+import { isEncrypted } from './transport/tls-front.ts';
 import { PLAINTEXT, secureServer, type TransportSettings } from './transport/transport.ts';
 import { webhookMetrics } from './webhooks/metrics.ts';
 import type { Post } from './webhooks/post.ts';
@@ -137,6 +140,10 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const limiter = new RateLimiter(parts.rateStore, now);
   const sweeping = keepSweeping(limiter);
   const { rates } = settings;
+  const transportSettings = settings.transport ?? PLAINTEXT;
+  const tlsMissing = (request: IncomingMessage): boolean =>
+    transportSettings.requireTls &&
+    cameInPlaintext({ encrypted: isEncrypted(request.socket), forwardedProto: proxies.protocolOf(request) });
   const proxies = new TrustedProxies({
     ranges: settings.proxies.trusted,
     header: settings.proxies.header,
@@ -224,6 +231,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const app = createApp({
     directory,
     proxies,
+    tlsMissing,
     wallClock: Date.now,
     fanOut,
     bus,
@@ -240,7 +248,16 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     log,
   });
   parts.routes?.(app);
-  const upgrade = new Upgrade({ hub, directory, proxies, occupancy, draining: () => draining, limiter, rates });
+  const upgrade = new Upgrade({
+    hub,
+    directory,
+    proxies,
+    tlsMissing,
+    occupancy,
+    draining: () => draining,
+    limiter,
+    rates,
+  });
 
   const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, directory, metrics));
   const stopFence = directory.onStateChange(() => {
@@ -252,7 +269,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
 
   const watching = setInterval(() => void watchlists.reconcile(), WATCHLIST_CHECK_MS).unref();
 
-  const transport = await secureServer(app.server, settings.transport ?? PLAINTEXT, {
+  const transport = await secureServer(app.server, transportSettings, {
     registry: parts.metricsRegistry,
     log,
   });

@@ -48,6 +48,13 @@ export class TrustedProxies {
     return needed ? clientAddress({ peer, forwarded }, header, ranges).address : undefined;
   }
 
+  /** What a trusted proxy says of how it was called (X-Forwarded-Proto); undefined: nothing, or it is nobody who may say so. */
+  protocolOf({ headers, socket }: IncomingMessage): string | undefined {
+    const value = headers['x-forwarded-proto'];
+    if (value === undefined || !this.#isTrusted(socket, socket.remoteAddress ?? '')) return undefined;
+    return Array.isArray(value) ? value.join(',') : value;
+  }
+
   #isTrusted(connection: object, peer: string): boolean {
     const { ranges } = this.#parts;
     if (ranges.empty) return false;

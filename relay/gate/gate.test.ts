@@ -58,6 +58,8 @@ const http = (changes: Partial<HttpVisit> = {}): HttpVisit => ({
   app: app(),
   credential: { method: 'bearer', sha256: minted.sha256 },
   address: undefined,
+  origin: undefined,
+  tlsMissing: false,
   token: token(),
   scope: 'events:publish',
   method: 'POST',
@@ -77,6 +79,8 @@ const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit => ({
   app: app(),
   credential: { method: 'publicKey', key: 'appkey' },
   address: undefined,
+  origin: undefined,
+  tlsMissing: false,
   protocol: '7',
   withinRate: true,
   withinQuota: true,
@@ -88,11 +92,11 @@ const live = (changes: Partial<LiveVisit> = {}): LiveVisit => ({
   app: app(),
   credential: { method: 'publicKey', key: 'appkey' },
   address: undefined,
+  origin: undefined,
   ...changes,
 });
 
 /** All stages, as a door runs them. */
-  origin: undefined,
 const refusal = (visit: Visit): RefusalCode | undefined =>
   firstRefusal(visit, 'arrival') ?? firstRefusal(visit, 'complete') ?? firstRefusal(visit, 'counted');
 
@@ -102,32 +106,33 @@ const keySecret = (key: string, secret: string): HttpVisit['credential'] => ({ m
 const officeOnly = app({
   access: { ...app().access, ipAllowlist: new IpRanges([{ address: [1, 2, 3, 0], prefix: 96 }]) },
 });
+const ownPagesOnly = app({ access: { ...app().access, origins: new Origins(['https://example.com']) } });
 const atOffice: IpAddress = [1, 2, 3, 4];
 const elsewhere: IpAddress = [1, 2, 4, 4];
 
 /** In the order of the gate: each row fails its own check and, where it can, all later ones too. */
-const ownPagesOnly = app({ access: { ...app().access, origins: new Origins(['https://example.com']) } });
 const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] = [
   [undefined, http()],
   [undefined, http({ credential: keySecret('appkey', 'appsecret'), token: undefined })],
   [undefined, http({ serving: 'draining' })],
   ['directory_not_ready', http({ serving: 'not_ready', app: undefined })],
   ['directory_fenced', http({ serving: 'fenced', app: undefined })],
+  ['tls_required', http({ tlsMissing: true, duplicatedHeader: true, app: undefined })],
   ['header_duplicated', http({ duplicatedHeader: true, app: undefined })],
   ['app_unknown', http({ app: undefined, credential: { method: 'none' } })],
   ['app_disabled', http({ app: app({ enabled: false }), credential: { method: 'none' } })],
   ['ip_not_allowed', http({ app: officeOnly, address: elsewhere, credential: { method: 'none' } })],
   ['ip_not_allowed', http({ app: officeOnly, address: undefined })],
   [undefined, http({ app: officeOnly, address: atOffice })],
+  ['origin_not_allowed', http({ app: ownPagesOnly, origin: 'https://evil.net', credential: { method: 'none' } })],
+  ['origin_not_allowed', http({ app: ownPagesOnly, origin: '' })],
+  [undefined, http({ app: ownPagesOnly, origin: 'https://example.com' })],
+  [undefined, http({ app: ownPagesOnly })],
   ['authentication_required', http({ credential: { method: 'none' }, app: app({ authentication: off }) })],
   ['authentication_ambiguous', http({ credential: { method: 'ambiguous' }, app: app({ authentication: off }) })],
   ['method_disabled', http({ app: app({ authentication: off }), token: undefined })],
   ['method_disabled', http({ app: app({ authentication: off }), credential: keySecret('x', 'y') })],
   ['method_disabled', http({ app: app({ authentication: off }), credential: { method: 'signature', key: 'x' } })],
-  ['origin_not_allowed', http({ app: ownPagesOnly, origin: 'https://evil.net', credential: { method: 'none' } })],
-  ['origin_not_allowed', http({ app: ownPagesOnly, origin: '' })],
-  [undefined, http({ app: ownPagesOnly, origin: 'https://example.com' })],
-  [undefined, http({ app: ownPagesOnly })],
   ['key_unknown', http({ credential: { method: 'signature', key: 'x' } })],
   ['token_unknown', http({ token: undefined, announcedBytes: 1e9 })],
   ['token_expired', http({ token: token({ expiresAt: NOW, appId: '102' }) })],
@@ -161,6 +166,7 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   [undefined, webSocket()],
   ['draining', webSocket({ serving: 'draining' })],
   ['directory_not_ready', webSocket({ serving: 'not_ready' })],
+  ['tls_required', webSocket({ tlsMissing: true, protocol: undefined, app: undefined })],
   ['protocol_missing', webSocket({ protocol: undefined, app: undefined })],
   ['protocol_unsupported', webSocket({ protocol: '3' })],
   ['protocol_unsupported', webSocket({ protocol: '07' })],
@@ -168,30 +174,30 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['app_disabled', webSocket({ app: app({ enabled: false }) })],
   ['ip_not_allowed', webSocket({ app: officeOnly, address: elsewhere, credential: { method: 'publicKey', key: 'x' } })],
   [undefined, webSocket({ app: officeOnly, address: atOffice })],
+  ['origin_not_allowed', webSocket({ app: ownPagesOnly, origin: 'https://evil.net' })],
+  ['origin_not_allowed', webSocket({ app: ownPagesOnly, origin: '' })],
+  [undefined, webSocket({ app: ownPagesOnly, origin: 'https://example.com' })],
+  [undefined, webSocket({ app: ownPagesOnly })],
   ['rate_limited', webSocket({ withinRate: false, withinQuota: false })],
   ['connection_quota', webSocket({ withinQuota: false })],
 
   [undefined, live()],
   [undefined, live({ serving: 'not_ready' })],
   ['directory_fenced', live({ serving: 'fenced' })],
-  ['origin_not_allowed', webSocket({ app: ownPagesOnly, origin: 'https://evil.net' })],
-  ['origin_not_allowed', webSocket({ app: ownPagesOnly, origin: '' })],
-  [undefined, webSocket({ app: ownPagesOnly, origin: 'https://example.com' })],
-  [undefined, webSocket({ app: ownPagesOnly })],
   ['app_unknown', live({ app: undefined })],
   ['app_disabled', live({ app: app({ enabled: false }) })],
   ['ip_not_allowed', live({ app: officeOnly, address: elsewhere })],
   [undefined, live({ app: officeOnly, address: atOffice })],
+  ['origin_not_allowed', live({ app: ownPagesOnly, origin: 'https://evil.net' })],
+  ['origin_not_allowed', live({ app: ownPagesOnly, origin: '' })],
+  [undefined, live({ app: ownPagesOnly, origin: 'https://example.com' })],
+  [undefined, live({ app: ownPagesOnly })],
   ['key_unknown', live({ credential: { method: 'publicKey', key: 'gone' } })],
 ];
 
 describe('the gate', () => {
   test.each(rows)('%s', (code, visit) => {
     expect(refusal(visit)).toBe(code);
-  ['origin_not_allowed', live({ app: ownPagesOnly, origin: 'https://evil.net' })],
-  ['origin_not_allowed', live({ app: ownPagesOnly, origin: '' })],
-  [undefined, live({ app: ownPagesOnly, origin: 'https://example.com' })],
-  [undefined, live({ app: ownPagesOnly })],
   });
 
   test('every check has a row, and refuses only with codes that it declares', () => {

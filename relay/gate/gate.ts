@@ -16,6 +16,7 @@ import { protocolVersion } from './checks/protocol-version.ts';
 import { rateLimit } from './checks/rate-limit.ts';
 import { tokenScope } from './checks/scope.ts';
 import { serving } from './checks/serving.ts';
+import { tlsRequired } from './checks/tls-required.ts';
 import type { Check, Stage } from './check.ts';
 import type { RefusalCode } from './refusals.ts';
 import type { Door, Visit } from './visit.ts';
@@ -29,14 +30,15 @@ import type { Door, Visit } from './visit.ts';
  */
 export const gate: readonly Check[] = [
   serving,
+  tlsRequired,
   headerDuplicated,
   protocolVersion,
   appKnown,
   appEnabled,
   ipAllowed,
+  originAllowed,
   credentialPresent,
   methodAllowed,
-  originAllowed,
   keyActive,
   bearerToken,
   keyAndSecret,

@@ -74,6 +74,11 @@ export const refusals = {
     close: CloseCode.overCapacity,
     message: 'The relay has lost contact with its control plane. Try again.',
   },
+  tls_required: {
+    status: 403,
+    close: CloseCode.tlsOnly,
+    message: 'Only TLS is served here: connect by https:// or wss://.',
+  },
   draining: { status: 503, close: CloseCode.reconnect, message: 'The relay is shutting down. Connect again.' },
   internal: { status: 500, close: null, message: 'The relay failed to answer. The request id names it in its log.' },
   replica_silent: {
@@ -94,16 +99,16 @@ export const refusals = {
     close: CloseCode.unauthorized,
     message: 'The app does not let this address in.',
   },
-  app_without_key: { status: 409, close: null, message: 'The app has no key to sign with.' },
-  // who calls
-  authentication_required: {
-    status: 401,
-    close: null,
   origin_not_allowed: {
     status: 403,
     close: CloseCode.unauthorized,
     message: 'The app does not let pages of this origin in.',
   },
+  app_without_key: { status: 409, close: null, message: 'The app has no key to sign with.' },
+  // who calls
+  authentication_required: {
+    status: 401,
+    close: null,
     message: 'Send a bearer token, X-Relay-Key and X-Relay-Secret, or a Pusher signature.',
   },
   authentication_ambiguous: { status: 400, close: null, message: 'Send one kind of credential, not several.' },

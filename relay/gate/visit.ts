@@ -22,6 +22,8 @@ type Common = {
 
 export type HttpVisit = Common & {
   readonly door: 'http';
+  /** It came in plaintext, and this relay wants TLS. */
+  readonly tlsMissing: boolean;
   readonly token: Token | undefined;
   /** What the endpoint asks of a token. */
   readonly scope: Scope;
@@ -43,6 +45,8 @@ export type HttpVisit = Common & {
 
 export type WebSocketVisit = Common & {
   readonly door: 'websocket';
+  /** As for requests. */
+  readonly tlsMissing: boolean;
   readonly protocol: string | undefined;
   /** As for requests, of the app's budget for connects. */
   readonly withinRate: boolean;

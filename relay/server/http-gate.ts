@@ -35,6 +35,8 @@ declare module 'fastify' {
 export type HttpGateParts = {
   readonly directory: Directory;
   readonly proxies: TrustedProxies;
+  /** Whether a request lacks the TLS that this relay wants. */
+  readonly tlsMissing: (request: IncomingMessage) => boolean;
   /** Epoch milliseconds. */
   readonly wallClock: () => number;
   readonly usage: Tallies;
@@ -79,7 +81,7 @@ export function readRawBodies(scope: FastifyInstance): void {
 
 /** Hooks that put one route behind the gate: the head is judged before a byte of the body is read, the rest when it is there. */
 export function guard(
-  { directory, proxies, wallClock, usage, limiter, rates }: HttpGateParts,
+  { directory, proxies, tlsMissing, wallClock, usage, limiter, rates }: HttpGateParts,
   { scope, appOf }: { readonly scope: Scope; readonly appOf: AppOf },
 ): { readonly onRequest: onRequestHookHandler; readonly preHandler: preHandlerHookHandler } {
   const judge = (visit: HttpVisit, stage: Stage, done: Done): void => {
@@ -105,7 +107,7 @@ export function guard(
   };
   return {
     onRequest: (request: FastifyRequest, reply: FastifyReply, done) => {
-      const visit = visitOf(request, { directory, proxies, now: wallClock(), scope, appOf });
+      const visit = visitOf(request, { directory, proxies, tlsMissing, now: wallClock(), scope, appOf });
       request.visit = visit;
       judge(visit, 'arrival', (refused) => {
         // Who has signed is known only when the body is there.
@@ -137,12 +139,14 @@ export function gated(request: FastifyRequest): HttpVisit {
 type VisitParts = {
   readonly directory: Directory;
   readonly proxies: TrustedProxies;
+  readonly tlsMissing: (request: IncomingMessage) => boolean;
   readonly now: number;
   readonly scope: Scope;
   readonly appOf: AppOf;
 };
 
-function visitOf(request: FastifyRequest, { directory, proxies, now, scope, appOf }: VisitParts): HttpVisit {
+function visitOf(request: FastifyRequest, parts: VisitParts): HttpVisit {
+  const { directory, proxies, tlsMissing, now, scope, appOf } = parts;
   const { method = '', url = '', headers, rawHeaders } = request.raw;
   const mark = url.indexOf('?');
   const parameters = mark < 0 ? [] : parseQuery(url.slice(mark + 1));
@@ -158,14 +162,15 @@ function visitOf(request: FastifyRequest, { directory, proxies, now, scope, appO
   const app = appOf(directory, request.params, credential);
   return {
     door: 'http',
+    tlsMissing: tlsMissing(request.raw),
     serving: servingState(directory, false),
     app,
     credential,
+    origin: originOf(headers.origin),
     address: proxies.clientOf(request.raw, app !== undefined && app.access.ipAllowlist !== null),
     token: credential.method === 'bearer' ? directory.tokenByHash(credential.sha256 ?? '') : undefined,
     scope,
     method,
-    origin: originOf(headers.origin),
     path: mark < 0 ? url : url.slice(0, mark),
     parameters,
     duplicatedHeader: hasDuplicatedSecurityHeader(rawHeaders),

@@ -22,6 +22,8 @@ export type UpgradeParts = {
   readonly hub: Hub;
   readonly directory: Directory;
   readonly proxies: TrustedProxies;
+  /** Whether a handshake lacks the TLS that this relay wants. */
+  readonly tlsMissing: (request: IncomingMessage) => boolean;
   readonly occupancy: Occupancy;
   readonly draining: () => boolean;
   readonly limiter: RateLimiter;
@@ -61,10 +63,12 @@ export class Upgrade {
     const target = parseTarget(request.url ?? '');
     const app = target === undefined ? undefined : this.#parts.directory.appByKey(target.key);
     const address = this.#parts.proxies.clientOf(request, true);
+    const tlsMissing = this.#parts.tlsMissing(request);
+    const origin = originOf(request.headers.origin);
     this.#serverFor(app).handleUpgrade(request, stream, head, (webSocket) => {
       stream.off('error', ignore);
       if (target === undefined) this.#turnAway(webSocket, 'path_unknown');
-      else void this.#arrived(webSocket, stream, app, { ...target, address });
+      else void this.#arrived(webSocket, stream, app, { ...target, tlsMissing, address, origin });
     });
   };
 
@@ -76,6 +80,8 @@ export class Upgrade {
       app,
       credential: { method: 'publicKey', key: target.key },
       address: target.address,
+      origin: target.origin,
+      tlsMissing: target.tlsMissing,
       protocol: target.protocol,
       withinRate: true,
       withinQuota: true,
@@ -98,13 +104,13 @@ export class Upgrade {
       key: app.keys.find(({ key }) => key === target.key)?.key ?? target.key,
       client: this.#interned(target.client),
       address: target.address,
+      origin: this.#interned(target.origin),
     });
     hub.add(socket);
     const refuse = (code: RefusalCode): void => {
       countRefusal(hub.metrics, 'websocket', code);
       socket.refuse(code);
     };
-      origin: this.#interned(target.origin),
     if (decision instanceof Promise) {
       const { admitted } = await decision;
       const code = firstRefusal({ ...visit, withinRate: admitted }, 'counted');
@@ -167,8 +173,7 @@ function malformedHandshake({ method, httpVersion, headers }: IncomingMessage): 
   return `HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n${closing}`;
 }
 
-/** `address`: of the client. */
-type Arrival = Target & { readonly address: IpAddress | undefined };
+type Arrival = Target & Pick<WebSocketVisit, 'tlsMissing'> & Pick<WebSocketVisit, 'address' | 'origin'>;
 
 type Target = { readonly key: string; readonly protocol: string | undefined; readonly client: string | undefined };
 

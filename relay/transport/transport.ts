@@ -11,11 +11,13 @@ const RELOAD_MS = 5_000;
 export type TransportSettings = {
   /** Serve TLS with these; undefined: plaintext only. */
   readonly certificate: CertificateFiles | undefined;
+  /** Refuse what comes in plaintext. */
+  readonly requireTls: boolean;
   /** How often the files are looked at; what is usual where it is left out. */
   readonly reloadMs?: number;
 };
 
-export const PLAINTEXT: TransportSettings = { certificate: undefined };
+export const PLAINTEXT: TransportSettings = { certificate: undefined, requireTls: false };
 
 /** Disposing cuts every connection that came through it. */
 export type Transport = AsyncDisposable;

@@ -10,6 +10,8 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
+import { IpRanges } from '#relay/access/ip-ranges.ts';
+import { parseIpRanges } from '#relay/access/trusted-proxies.ts';
 import type { CertificateFiles } from '#relay/transport/server-certificate.ts';
 import { certificateAuthority, type Certificate } from '#test/parts/certificate.ts';
 import { eventually } from '#test/parts/eventually.ts';
@@ -41,14 +43,20 @@ async function mounted(directory: string, certificate: Certificate) {
   return { files: { cert: join(directory, 'tls.crt'), key: join(directory, 'tls.key') }, swap };
 }
 
-async function started(files: CertificateFiles) {
+async function started(
+  files: CertificateFiles | undefined,
+  { requireTls = true, trusted = [] }: { readonly requireTls?: boolean; readonly trusted?: readonly string[] } = {},
+) {
   const world = new MemoryWorld();
   await world.directory.setApp();
   const { token, sha256 } = mintToken('Live', randomBytes(MINT_BYTES));
   await world.directory.setToken(sha256);
   const metricsRegistry = new Registry();
   const relay = await world.relay(
-    { transport: { certificate: files, reloadMs: 10 } },
+    {
+      transport: { certificate: files, requireTls, reloadMs: 10 },
+      proxies: { trusted: new IpRanges(parseIpRanges(trusted.join(','))), header: 'x-forwarded-for' },
+    },
     { metricsRegistry, log: pino({ level: 'silent' }) },
   );
   return { relay, token, metricsRegistry, port: relay.port };
@@ -154,4 +162,59 @@ test('connections that say nothing, or half a handshake, do not keep the relay f
   await subject(port);
   await relay[Symbol.asyncDispose]();
   await ended;
+});
+
+/** A request and a WebSocket in plaintext: status and code of the one, close code of the other (undefined: it was let in). */
+async function plaintext(port: number, token: string, headers: Record<string, string> = {}) {
+  const response = await fetch(`http://127.0.0.1:${port}/apps/101/channels`, {
+    headers: { ...headers, authorization: `Bearer ${token}` },
+  });
+  const body = (await response.json()) as { error?: { code: string } };
+  await using client = new TestClient(`ws://127.0.0.1:${port}/app/appkey?protocol=7`, { headers });
+  await eventually(() => client.closeCode !== undefined || client.received.length > 0);
+  const told = client.received.some(({ event }) => event === 'pusher:connection_established');
+  return { status: response.status, code: body.error?.code, close: told ? undefined : await client.closed() };
+}
+
+const REFUSED = { status: 403, code: 'tls_required', close: 4000 };
+const LET_IN = { status: 200, code: undefined, close: undefined };
+
+test('plaintext on the port with TLS is told to come back by TLS', async () => {
+  await using directory = await temporaryDirectory('tls');
+  const { files } = await mounted(directory.path, first);
+  const { relay, token, port, metricsRegistry } = await started(files);
+  await using _relay = relay;
+  // Nobody is trusted: what this header says is nobody's word.
+  expect(await plaintext(port, token, { 'x-forwarded-proto': 'https' })).toEqual(REFUSED);
+  await using client = wss(port);
+  await client.event('pusher:connection_established');
+  expect(await metricsRegistry.metrics()).toContain('relay_refusals_total{door="websocket",code="tls_required"} 1');
+});
+
+test('plaintext and TLS on one port where plaintext is allowed', async () => {
+  await using directory = await temporaryDirectory('tls');
+  const { files } = await mounted(directory.path, first);
+  const { relay, token, port } = await started(files, { requireTls: false });
+  await using _relay = relay;
+  expect(await plaintext(port, token)).toEqual(LET_IN);
+  await using client = wss(port);
+  await client.event('pusher:connection_established');
+});
+
+test('behind a trusted proxy that ends TLS it is what the proxy says that counts', async () => {
+  const { relay, token, port } = await started(undefined, { trusted: ['127.0.0.0/8'] });
+  await using _relay = relay;
+  expect(await plaintext(port, token, { 'x-forwarded-proto': 'https' })).toEqual(LET_IN);
+  expect(await plaintext(port, token, { 'x-forwarded-proto': 'http' })).toEqual(REFUSED);
+  expect(await plaintext(port, token, { 'x-forwarded-proto': 'http, https' })).toEqual(REFUSED);
+  expect(await plaintext(port, token)).toEqual(REFUSED);
+});
+
+test('a trusted proxy that speaks TLS to the relay does not hide that its client did not', async () => {
+  await using directory = await temporaryDirectory('tls');
+  const { files } = await mounted(directory.path, first);
+  const { relay, token, port } = await started(files, { trusted: ['127.0.0.1'] });
+  await using _relay = relay;
+  const headers = { authorization: `Bearer ${token}`, 'x-forwarded-proto': 'http' };
+  expect(await post(port, '/apps/101/events', headers, '{}')).toBe(403);
 });
