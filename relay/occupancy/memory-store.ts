@@ -198,7 +198,7 @@ export class MemoryStores {
 
   #memberMoved(step: Step, member: { channel: string; userId: string }, delta: number, info: string): void {
     const { channel, userId } = member;
-    const roster = step.app.rosters.get(channel) ?? { version: this.#version, users: new Map() };
+    const roster = step.app.rosters.get(channel) ?? { version: 0, users: new Map() };
     step.app.rosters.set(channel, roster);
     const known = roster.users.get(userId);
     const before = known?.count ?? 0;
@@ -209,9 +209,16 @@ export class MemoryStores {
     if (after > 0 && (before <= 0 || step.restoring)) this.#came(step, 'member_added', 'member_removed', name);
     if (before > 0 && after <= 0) this.#went(step, 'member_added', 'member_removed', name, this.#holdMs);
     if (before > 0 === after > 0) return;
+    const previous = String(roster.version);
     roster.version = this.#version += 1;
     const change = after > 0 ? { added: { user: userId, info } } : { removed: userId };
-    const signal = { type: 'roster', version: String(roster.version), young: this.#youngMs(step.app), ...change };
+    const signal = {
+      type: 'roster',
+      previous,
+      version: String(roster.version),
+      young: this.#youngMs(step.app),
+      ...change,
+    };
     this.#carry(step.appId, channel, { kind: 'signal', text: JSON.stringify(signal) });
     if (roster.users.size === 0) step.app.rosters.delete(channel);
   }

@@ -92,7 +92,7 @@ export type Applied =
 /** `mark` is '' when the store has nothing. */
 export type Own = { readonly mark: string; readonly counts: ReadonlyMap<string, number> };
 
-/** Each change of a roster is one version more; a roster that begins anew begins above every version of the one before. */
+/** Each change gives a roster a higher version, which no other history of it uses; an empty one has 0. */
 export type RosterHead = { readonly version: number; readonly size: number };
 export type Roster = {
   readonly version: number;

@@ -9,11 +9,17 @@ const roster = (version: number, users: readonly string[], youngMs = 0) => ({
   youngMs,
 });
 const added = (version: number, userId: string): RosterDelta => ({
+  previous: version - 1,
   version,
   youngMs: 0,
   added: { userId, info: 'null' },
 });
-const removed = (version: number, userId: string, youngMs = 0): RosterDelta => ({ version, youngMs, removed: userId });
+const removed = (version: number, userId: string, youngMs = 0): RosterDelta => ({
+  previous: version - 1,
+  version,
+  youngMs,
+  removed: userId,
+});
 const alone = (): RosterView => new RosterView(() => undefined);
 const names = (changes: readonly RosterChange[]): string[] =>
   changes.map((change) => ('added' in change ? `+${change.added.userId}` : `-${change.removed}`));
@@ -32,6 +38,15 @@ test('deltas that come before the first snapshot are applied to it', () => {
   const view = alone();
   expect(view.delta(added(6, 'b')).fetchInMs).toBe(0);
   expect(names(view.fetched(roster(5, ['a'])).changes)).toEqual(['+a', '+b']);
+});
+
+test('a delta of another history is no step of this one, and does not stay', () => {
+  const view = alone();
+  view.fetched(roster(5, ['a']));
+  expect(view.delta({ ...added(9, 'b'), previous: 4 })).toEqual({ changes: [], fetchInMs: 0 });
+  expect(view.fetched(roster(6, ['c']))).toMatchObject({ fetchInMs: 200 });
+  expect(view.fetched(roster(6, ['c']))).toEqual({ changes: [], fetchInMs: undefined });
+  expect([...view.members.keys()]).toEqual(['c']);
 });
 
 test('an older snapshot that overtook deltas changes nothing', () => {

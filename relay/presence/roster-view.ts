@@ -2,12 +2,18 @@ import type { Roster } from '../occupancy/store.ts';
 import type { RosterChange } from './presence.ts';
 
 /** A roster's change as the store announces it. `youngMs` as in {@link Roster}. */
-export type RosterDelta = RosterChange & { readonly version: number; readonly youngMs: number };
+export type RosterDelta = RosterChange & {
+  /** The version that it follows. */
+  readonly previous: number;
+  readonly version: number;
+  readonly youngMs: number;
+};
 
 /** `fetch`: something was missed. `fetchInMs`: somebody may only be missing because the store is being filled again. */
 export type RosterStep = { readonly changes: readonly RosterChange[]; readonly fetchInMs: number | undefined };
 
 const MOST_EARLY = 1_000;
+const FETCH_AGAIN_MS = 200;
 
 /**
  * A presence channel as this replica's subscribers know it. Whoever is on the shared roster or has a socket here is a member; what was told
@@ -47,7 +53,7 @@ export class RosterView {
   }
 
   delta(delta: RosterDelta): RosterStep {
-    if (this.#version === undefined || delta.version > this.#version + 1) {
+    if (this.#version === undefined || (delta.version > this.#version && delta.previous !== this.#version)) {
       this.#early.push(delta);
       // Whoever is so far behind fetches anyway.
       if (this.#early.length > MOST_EARLY) this.#early = [];
@@ -74,8 +80,10 @@ export class RosterView {
     for (const early of this.#early.splice(0)) {
       const step = this.delta(early);
       changes.push(...step.changes);
-      fetchInMs ??= step.fetchInMs;
+      fetchInMs ??= step.fetchInMs === 0 ? FETCH_AGAIN_MS : step.fetchInMs;
     }
+    // Those that still do not follow may be of a history that the store has lost.
+    this.#early = [];
     return { changes, fetchInMs };
   }
 

@@ -9,6 +9,7 @@ import { RosterView, type RosterStep } from './roster-view.ts';
 
 /** As the store's scripts announce it. `version` as text: it is beyond what a double of Lua prints exactly. */
 const rosterSignal = z.object({
+  previous: z.coerce.number().int(),
   version: z.coerce.number().int(),
   young: z.number(),
   added: z.object({ user: z.string(), info: z.string() }).exactOptional(),
@@ -79,15 +80,16 @@ export class SharedPresence implements Presence {
     const view = this.#apps.get(appId)?.get(channel);
     const parsed = rosterSignal.safeParse(signal);
     if (view === undefined || !parsed.success) return;
-    const { version, young: youngMs, added, removed } = parsed.data;
+    const { previous, version, young: youngMs, added, removed } = parsed.data;
     if (added !== undefined) {
       this.#stepped(
         appId,
         channel,
         view,
-        view.delta({ version, youngMs, added: { userId: added.user, info: added.info } }),
+        view.delta({ previous, version, youngMs, added: { userId: added.user, info: added.info } }),
       );
-    } else if (removed !== undefined) this.#stepped(appId, channel, view, view.delta({ version, youngMs, removed }));
+    } else if (removed !== undefined)
+      this.#stepped(appId, channel, view, view.delta({ previous, version, youngMs, removed }));
   }
 
   fetched(appId: string, rosters: ReadonlyMap<string, Roster>): void {

@@ -88,15 +88,13 @@ local function member_moved(channel, user, delta, info)
   if after > 0 and (before <= 0 or restoring) then came('member_added', 'member_removed', name) end
   if before > 0 and after <= 0 then went('member_removed', 'member_added', name, hold) end
   if (before > 0) == (after > 0) then return end
-  local version = redis.call('HGET', roster, 'v')
-  if version then
-    version = whole(redis.call('HINCRBY', roster, 'v', 1))
-  else
-    version = clock[1] .. string.format('%06d', clock[2])
-    redis.call('HSET', roster, 'v', version)
-  end
+  -- By the clock, so that a Redis that lost its last writes does not use a version for something else.
+  local previous = redis.call('HGET', roster, 'v') or '0'
+  local version = clock[1] .. string.format('%06d', clock[2])
+  if tonumber(version) <= tonumber(previous) then version = whole(tonumber(previous) + 1) end
+  redis.call('HSET', roster, 'v', version)
   local change = after > 0 and '"added":{"user":' .. text(user) .. ',"info":' .. text(info) .. '}' or '"removed":' .. text(user)
-  signal(channel, '{"type":"roster","version":"' .. version .. '","young":' .. whole(young) .. ',' .. change .. '}')
+  signal(channel, '{"type":"roster","previous":"' .. previous .. '","version":"' .. version .. '","young":' .. whole(young) .. ',' .. change .. '}')
 end
 
 local emptied = {}

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { BEAT_MS, HOLD_MS, LEASE_MS } from '#relay/occupancy/occupancy.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { startRedis, type RedisServer } from '#test/parts/redis.ts';
+import { startSentinel } from '#test/parts/redis-topologies.ts';
 import { startTcpProxy } from '#test/parts/tcp-proxy.ts';
 import { ALL_WEBHOOKS, clusterWorld, memoryWorld, QUICK, redisReplica, streamed, type Replica } from './replica.ts';
 
@@ -210,6 +211,32 @@ describe('Redis loses what it had', () => {
       'channel_occupied orders',
       `channel_occupied ${ROOM}`,
     ]);
+    expect([one.faults, two.faults]).toEqual([[], []]);
+  });
+
+  test('a failover to a replica that had not got everything', async () => {
+    const set = use(await startSentinel());
+    const url = `redis+sentinel://${set.sentinels.map(({ host, port }) => `${host}:${port}`).join(',')}/${set.name}`;
+    const [one, two] = [await at(url, 'a'), await at(url, 'b')];
+    const [ann, bob] = [one.connect(APP), two.connect(APP)];
+    await one.joinAs(ann, ROOM, 'ann');
+    await two.joinAs(bob, ROOM, 'bob');
+    await becomes(() => ann.members(ROOM), ['ann', 'bob']);
+    // What is written from now on goes to the primary alone.
+    process.kill(set.replica.pid ?? 0, 'SIGSTOP');
+    await set.primary.command('CLIENT', 'KILL', 'TYPE', 'replica');
+    await one.joinAs(one.connect(APP), ROOM, 'lost');
+    two.disconnect(bob);
+    await becomes(() => ann.members(ROOM), ['ann', 'lost']);
+    await set.primary.kill9();
+    process.kill(set.replica.pid ?? 0, 'SIGCONT');
+    await eventually(async () => (await set.primaryPort()) === set.replica.port, { timeout: 30_000 });
+    await two.joinAs(two.connect(APP), ROOM, 'new');
+    for (const replica of [one, two]) {
+      await becomes(() => replica.members(APP, ROOM), ['ann', 'lost', 'new'], 20_000);
+      await becomes(() => replica.channels(APP), { [ROOM]: 3 });
+    }
+    await becomes(() => ann.members(ROOM), ['ann', 'lost', 'new']);
     expect([one.faults, two.faults]).toEqual([[], []]);
   });
 

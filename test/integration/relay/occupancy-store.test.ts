@@ -83,7 +83,7 @@ describe.each([
     await apply(one, '2', '3', [member(0)]);
     expect(await version()).toBe(first);
     await apply(two, '1', '2', [item(`${ROOM}\nbob`, 1)]);
-    expect(await version()).toBe(first + 1);
+    expect(await version()).toBeGreaterThan(first);
     await apply(two, '2', '3', [member(0), item(`${ROOM}\nbob`, 0)]);
     expect(await one.roster(app, ROOM)).toEqual({ version: 0, members: new Map(), youngMs: 0 });
     await apply(one, '3', '4', [member(1)]);
