@@ -18,6 +18,8 @@ const AHEAD = 2;
 const LEAST_AHEAD = 2;
 /** Nobody asked for so long: what is held goes back, in milliseconds. */
 const IDLE_MS = 1_000;
+/** Others may be quicker to spend what was fetched, but not this often; after that it counts as nothing left. */
+const MOST_QUESTIONS = 8;
 /** While the store is away it is asked again this often, in milliseconds. */
 const PROBE_MS = 250;
 
@@ -123,12 +125,13 @@ export class Budget {
   async #wait(): Promise<RateDecision> {
     this.#waiting += 1;
     try {
-      for (;;) {
+      for (let questions = 0; questions < MOST_QUESTIONS; questions += 1) {
         this.#asking ??= this.#ask(this.#waiting + this.#ahead());
         await this.#asking;
         const decision = this.#decide();
         if (decision !== undefined) return decision;
       }
+      return this.#verdict(false, 0);
     } finally {
       this.#waiting -= 1;
     }
