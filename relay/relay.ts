@@ -137,7 +137,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     connections: (appId) => registry.connections(appId),
     wallClock: Date.now,
   });
-  const limiter = new RateLimiter(parts.rateStore, now);
+  const limiter = new RateLimiter(parts.rateStore, now, () => metrics.degraded.inc({ part: 'rate' }));
   const sweeping = keepSweeping(limiter);
   const { rates } = settings;
   const transportSettings = settings.transport ?? PLAINTEXT;

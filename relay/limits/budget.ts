@@ -11,6 +11,14 @@ export type RateDecision = {
   readonly nextInSeconds: number;
 };
 
+export type BudgetParts = {
+  readonly store: RateStore;
+  readonly id: BudgetId;
+  readonly now: Monotonic;
+  /** Called for each decision that is made without the store. */
+  readonly degraded: () => void;
+};
+
 /** The pace is counted with this memory, in milliseconds. */
 const PACE_MS = 1_000;
 /** Tokens are taken ahead for so many times {@link PACE_MS}. */
@@ -33,6 +41,7 @@ export class Budget {
   readonly #store: RateStore;
   readonly #id: BudgetId;
   readonly #now: Monotonic;
+  readonly #degraded: () => void;
   #rate: Rate;
   /** Another rule makes what was leased under the former one void. */
   #ruleVersion = 0;
@@ -53,11 +62,12 @@ export class Budget {
   /** This replica's share while the store is away, and when it was last asked. */
   #alone: { bucket: Bucket; probedAt: number } | undefined;
 
-  constructor(store: RateStore, id: BudgetId, rate: Rate, now: Monotonic) {
+  constructor({ store, id, now, degraded }: BudgetParts, rate: Rate) {
     this.#store = store;
     this.#id = id;
-    this.#rate = rate;
     this.#now = now;
+    this.#degraded = degraded;
+    this.#rate = rate;
     this.#takenAt = now();
   }
 
@@ -116,6 +126,7 @@ export class Budget {
 
   #decideAlone(alone: { bucket: Bucket; probedAt: number }): RateDecision {
     if (this.#asking === undefined && this.#mayProbe()) this.#asking = this.#ask(1);
+    this.#degraded();
     const { bucket, taken } = takeToken(alone.bucket, this.#rateAlone(), this.#now());
     alone.bucket = bucket;
     if (taken) this.#debt += 1;

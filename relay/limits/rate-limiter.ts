@@ -12,11 +12,14 @@ const FORGET_MS = 60_000;
 export class RateLimiter implements AsyncDisposable {
   readonly #store: RateStore;
   readonly #now: Monotonic;
+  readonly #degraded: () => void;
   readonly #budgets = new Map<string, Budget>();
 
-  constructor(store: RateStore, now: Monotonic) {
+  /** @param degraded called for each decision that is made without the store */
+  constructor(store: RateStore, now: Monotonic, degraded: () => void = () => undefined) {
     this.#store = store;
     this.#now = now;
+    this.#degraded = degraded;
   }
 
   /**
@@ -27,7 +30,7 @@ export class RateLimiter implements AsyncDisposable {
     const key = `${appId}\n${name}`;
     let budget = this.#budgets.get(key);
     if (budget === undefined) {
-      budget = new Budget(this.#store, { appId, name }, rate, this.#now);
+      budget = new Budget({ store: this.#store, id: { appId, name }, now: this.#now, degraded: this.#degraded }, rate);
       this.#budgets.set(key, budget);
     }
     return budget.take(rate);

@@ -65,7 +65,7 @@ export function relayMetrics(registry: Registry, sources: MetricSources): RelayM
     }),
     degraded: new Counter({
       name: 'relay_degraded_total',
-      help: 'Answers given without Redis: subscriptions that are local for now, counts of this replica alone.',
+      help: 'Answers given without Redis: subscriptions that are local for now, counts and rate limits of this replica alone.',
       labelNames: ['part'],
       registers,
     }),

@@ -204,4 +204,6 @@ test('the store is away: still limited, not blocked', async () => {
     5, 15,
   ]);
   expect((await get(relay)).headers.get('retry-after')).not.toBeNull();
+  const metrics = await (await fetch(`http://127.0.0.1:${relay.metricsPort}/metrics`)).text();
+  expect(metrics).toContain('relay_degraded_total{part="rate"} 21');
 });
