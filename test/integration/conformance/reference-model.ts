@@ -1,16 +1,24 @@
 /** What is true of an app when nothing moves any more, in the words of the protocol's specification and with none of its machinery. */
 
+/** Numbers that are no replicas pick one of those that there are: steps are drawn without knowing the state. */
+export type Draw =
+  | {
+      readonly do: 'connect' | 'subscribe';
+      readonly client: number;
+      readonly replica: number;
+      readonly channel: string;
+    }
+  | { readonly do: 'unsubscribe'; readonly pick: number }
+  | { readonly do: 'leave'; readonly pick: number; readonly rudely: boolean }
+  | { readonly do: 'kill' | 'cutOff' | 'heal'; readonly replica: number }
+  | { readonly do: 'wait'; readonly ms: number }
+  | { readonly do: 'flush' | 'restartRedis' };
+
 export type Step =
   | { readonly do: 'connect'; readonly client: number; readonly replica: number }
+  | { readonly do: 'subscribe' | 'unsubscribe'; readonly client: number; readonly channel: string }
   | { readonly do: 'leave'; readonly client: number; readonly rudely: boolean }
-  | { readonly do: 'subscribe'; readonly client: number; readonly channel: string }
-  | { readonly do: 'unsubscribe'; readonly client: number; readonly channel: string }
-  | { readonly do: 'kill'; readonly replica: number }
-  | { readonly do: 'cutOff'; readonly replica: number }
-  | { readonly do: 'heal'; readonly replica: number }
-  | { readonly do: 'wait'; readonly ms: number }
-  | { readonly do: 'flush' }
-  | { readonly do: 'restartRedis' };
+  | Extract<Draw, { readonly do: 'kill' | 'cutOff' | 'heal' | 'wait' | 'flush' | 'restartRedis' }>;
 
 /** Two pages of each user, so that users with several sockets are common. */
 export const userOf = (client: number): string => `user-${Math.floor(client / 2)}`;
@@ -21,13 +29,35 @@ type Client = { readonly replica: number; readonly channels: Set<string> };
 export class ReferenceModel {
   readonly clients = new Map<number, Client>();
 
-  /** May this step be taken now? Steps are drawn without knowing the state. */
-  allows(step: Step): boolean {
-    if (step.do === 'connect') return !this.clients.has(step.client);
-    if (step.do === 'leave') return this.clients.has(step.client);
-    if (step.do === 'subscribe') return this.clients.get(step.client)?.channels.has(step.channel) === false;
-    if (step.do === 'unsubscribe') return this.clients.get(step.client)?.channels.has(step.channel) === true;
-    return true;
+  /** What a draw means now: nothing, a step, or two, because who subscribes must be connected. */
+  steps(draw: Draw): Step[] {
+    switch (draw.do) {
+      case 'connect':
+        return this.clients.has(draw.client) ? [] : [{ ...draw, do: 'connect' }];
+      case 'subscribe': {
+        const subscribe = { do: 'subscribe', client: draw.client, channel: draw.channel } as const;
+        const client = this.clients.get(draw.client);
+        if (client === undefined) return [{ ...draw, do: 'connect' }, subscribe];
+        return client.channels.has(draw.channel) ? [] : [subscribe];
+      }
+      case 'unsubscribe': {
+        const all = [...this.clients].flatMap(([client, { channels }]) =>
+          [...channels].map((channel) => ({ do: 'unsubscribe', client, channel }) as const),
+        );
+        return picked(all, draw.pick);
+      }
+      case 'leave': {
+        const all = [...this.clients.keys()].map((client) => ({ do: 'leave', client, rudely: draw.rudely }) as const);
+        return picked(all, draw.pick);
+      }
+      case 'kill':
+      case 'cutOff':
+      case 'heal':
+      case 'wait':
+      case 'flush':
+      case 'restartRedis':
+        return [draw];
+    }
   }
 
   take(step: Step): void {
@@ -51,6 +81,11 @@ export class ReferenceModel {
   members(channel: string): Set<string> {
     return new Set([...this.clients].filter(([, { channels }]) => channels.has(channel)).map(([id]) => userOf(id)));
   }
+}
+
+function picked<T>(all: readonly T[], pick: number): T[] {
+  const one = all[pick % Math.max(all.length, 1)];
+  return one === undefined ? [] : [one];
 }
 
 /** What a receiver of webhooks has reason to believe: of each pair of opposite events the last one counts. */

@@ -1,7 +1,13 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 
-export type Delivery = { readonly path: string; readonly headers: IncomingHttpHeaders; readonly body: string };
+export type Delivery = {
+  readonly path: string;
+  /** On the monotonic clock. */
+  readonly at: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+};
 
 /** What a customer runs to receive webhooks: keeps every POST as it came, answers 200. */
 export type WebhookReceiver = AsyncDisposable & {
@@ -9,6 +15,8 @@ export type WebhookReceiver = AsyncDisposable & {
   readonly deliveries: readonly Delivery[];
   /** Events of all deliveries so far, in order of arrival; only those to URLs that end so. */
   events(pathEnd?: string): Record<string, unknown>[];
+  /** The same as lines for a person, with milliseconds since `since`. */
+  timed(pathEnd: string, since: number): string[];
 };
 
 export async function startWebhookReceiver(): Promise<WebhookReceiver> {
@@ -17,7 +25,12 @@ export async function startWebhookReceiver(): Promise<WebhookReceiver> {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      deliveries.push({ path: request.url ?? '', headers: request.headers, body: Buffer.concat(chunks).toString() });
+      deliveries.push({
+        path: request.url ?? '',
+        at: performance.now(),
+        headers: request.headers,
+        body: Buffer.concat(chunks).toString(),
+      });
       response.end();
     });
   });
@@ -32,6 +45,10 @@ export async function startWebhookReceiver(): Promise<WebhookReceiver> {
       deliveries
         .filter(({ path }) => path.endsWith(pathEnd))
         .flatMap(({ body }) => (JSON.parse(body) as { readonly events: Record<string, unknown>[] }).events),
+    timed: (pathEnd, since) =>
+      deliveries
+        .filter(({ path }) => path.endsWith(pathEnd))
+        .map(({ at, body }) => `${(at - since).toFixed(0)} told ${body}`),
     [Symbol.asyncDispose]: async () => {
       server.close();
       server.closeAllConnections();
