@@ -55,12 +55,12 @@ export function rateOf(spec: RateSpec | undefined): Rate | null {
 
 const FORM = /^([0-9]{1,7})\/([0-9]{1,7})$/;
 
-/** Reads `60/30`, requests per minute and burst, as settings have it; the empty text is null: no limit. Throws an Error that says the form. */
+/** Reads `60/30`, requests per minute and burst, as settings have it; `none` is null: no limit. Throws an Error that says the form. */
 export function parseRate(text: string): Rate | null {
-  if (text === '') return null;
+  if (text === 'none') return null;
   const [, requestsPerMinute, burst] = (FORM.exec(text) ?? []).map(Number);
   if (!count.safeParse(requestsPerMinute).success || !count.safeParse(burst).success) {
-    throw new Error('must be requests per minute and burst, such as 60/30, each from 1 to 1000000');
+    throw new Error('must be requests per minute and burst, such as 60/30, each from 1 to 1000000, or none');
   }
   return { requestsPerMinute: requestsPerMinute ?? 1, burst: burst ?? 1 };
 }

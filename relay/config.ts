@@ -72,13 +72,15 @@ const settings = z.object({
     .default('x-forwarded-for')
     .describe('The header in which they say it. The other one is ignored, whoever sends it.'),
   RELAY_DEFAULT_RATE: parsedBy(parseRate)
-    .prefault('')
+    .prefault('none')
     .describe(
-      'Rate limit of apps that declare none, as requests per minute and burst, such as 120/200. Default: no limit.',
+      'Rate limit of apps that declare none, as requests per minute and burst, such as 120/200, or none. Default: none.',
     ),
   RELAY_TEST_RATE: parsedBy(parseRate)
     .prefault('60/30')
-    .describe('No test token (rly_test_…) has more, as requests per minute and burst. Empty: nothing of their own.'),
+    .describe(
+      'No test token (rly_test_…) has more, as requests per minute and burst; none: nothing of their own. Default: 60/30.',
+    ),
   RELAY_MAX_SUBSCRIPTIONS: z.coerce
     .number()
     .int()
