@@ -16,7 +16,12 @@ class TestConsumer implements Consumer {
     this.dropped += 1;
   }
 }
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const immediate = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** A turn of the event loop, and the look for more that follows it. */
+const turn = async (): Promise<void> => {
+  await immediate();
+  await immediate();
+};
 const [a, b, c] = ['a', 'b', 'c'].map((text) => Buffer.from(text)) as [Buffer, Buffer, Buffer];
 
 test('one write per consumer and turn, in order', async () => {
@@ -29,6 +34,20 @@ test('one write per consumer and turn, in order', async () => {
   outbox.push(one, a);
   await turn();
   expect(one.written.map(String)).toEqual(['abc', 'a']);
+});
+
+test('what arrives in the very next turn goes out in the same write, and nothing later does', async () => {
+  const outbox = new Outbox(1_000);
+  const one = new TestConsumer();
+  outbox.push(one, a);
+  await immediate();
+  outbox.push(one, b);
+  await immediate();
+  expect(one.written.map(String)).toEqual(['ab']);
+  outbox.push(one, c);
+  expect(one.written).toHaveLength(1);
+  await turn();
+  expect(one.written.map(String)).toEqual(['ab', 'c']);
 });
 
 test('consumers with the same frames share the very same bytes', async () => {

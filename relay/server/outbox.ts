@@ -12,8 +12,9 @@ export interface Consumer {
 }
 
 /**
- * One write per socket per turn of the event loop: what is pushed during a turn goes out together, after the turn's I/O. The kernel's send
- * path costs more than everything the relay does for an event, so this is where a burst becomes cheap.
+ * One write per socket per turn of the event loop: what is pushed during a turn goes out together, after the turn's I/O and one more look
+ * for what has arrived meanwhile. The kernel's send path costs more than everything the relay does for an event, so this is where a
+ * burst becomes cheap; the second look makes one write of what several publishers send at once, and waits for nobody.
  * A consumer that still has more than `maxUnsentBytes` unsent when the next write comes is dropped. What is new does not count: a burst
  * larger than the limit is no fault of the client. So memory is bounded by sockets × (limit + the events of one turn, which they share).
  */
@@ -28,7 +29,7 @@ export class Outbox {
 
   push(consumer: Consumer, frame: Buffer): void {
     if (consumer.waiting === undefined) {
-      if (this.#consumers.length === 0) setImmediate(this.#flush);
+      if (this.#consumers.length === 0) setImmediate(this.#lookOnceMore);
       this.#consumers.push(consumer);
     }
     consumer.waiting = (consumer.waiting ?? this.#empty).followedBy(frame);
@@ -40,6 +41,11 @@ export class Outbox {
     consumer.waiting = undefined;
     if (run !== undefined) this.#write(consumer, run);
   }
+
+  /** The event loop asks for what has arrived before it comes to an immediate, and does not wait, because there is one. */
+  readonly #lookOnceMore = (): void => {
+    setImmediate(this.#flush);
+  };
 
   readonly #flush = (): void => {
     const consumers = this.#consumers;
