@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { defaultedAccess } from './access.ts';
 import { API_VERSION } from './api-group.ts';
+import { COUNTRY_CODES } from './country-codes.ts';
 import { formatPath, validateManifest } from './validate.ts';
 
 // What the API server says of the same mistakes is in test/e2e/kubernetes-world.test.ts.
@@ -96,6 +97,21 @@ test.each([
 ])('%j may not be among the origins', (origin) => {
   expect(errorsOf({ origins: [origin] })).toEqual([
     expect.stringMatching(/^spec\.access\.origins\[0\]: must be an origin such as https:\/\/example\.com/),
+  ]);
+});
+
+test('countries are ISO codes, of a list that is to be let in or kept out', () => {
+  expect(errorsOf({ countries: { mode: 'Allow', codes: ['DE', 'GB', 'XK'] } })).toEqual([]);
+  expect(errorsOf({ countries: { mode: 'Block', codes: [...COUNTRY_CODES] } })).toEqual([]);
+  for (const code of ['UK', 'de', 'D', '', 'EU'])
+    expect(errorsOf({ countries: { mode: 'Allow', codes: [code] } })).toEqual([
+      `spec.access.countries.codes[0]: must be an ISO 3166-1 code of two capital letters, such as DE, or GB for the United Kingdom, found "${code}"`,
+    ]);
+  expect(errorsOf({ countries: { mode: 'Allow', codes: [] } })).toEqual([
+    expect.stringMatching(/^spec\.access\.countries\.codes: name at least one country/),
+  ]);
+  expect(errorsOf({ countries: { codes: ['DE'] } })).toEqual([
+    expect.stringMatching(/^spec\.access\.countries\.mode: /),
   ]);
 });
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { COUNTRY_CODES } from './country-codes.ts';
 
 const BYTE = '(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])';
 const IPV4 = String.raw`^(${BYTE}\.){3}${BYTE}(/(3[0-2]|[12]?[0-9]))?$`;
@@ -32,6 +33,18 @@ const origin = z
   .refine((text) => new RegExp(ORIGIN_FORM, 'i').test(text), ORIGIN)
   .meta({
     'x-kubernetes-validations': [{ rule: `self.matches(${literal(`(?i)${ORIGIN_FORM}`)})`, message: ORIGIN }],
+  });
+
+const COUNTRY = 'must be an ISO 3166-1 code of two capital letters, such as DE, or GB for the United Kingdom';
+const known: ReadonlySet<string> = new Set(COUNTRY_CODES);
+const country = z
+  .string()
+  .max(2)
+  .refine((code) => known.has(code), COUNTRY)
+  .meta({
+    'x-kubernetes-validations': [
+      { rule: `self in [${COUNTRY_CODES.map((code) => `'${code}'`).join(',')}]`, message: COUNTRY },
+    ],
   });
 
 /** As a CEL string literal. */
@@ -68,6 +81,23 @@ export const accessSpec = z.strictObject({
     .describe(
       'Web origins whose pages may connect, such as "https://*.example.com"; others get 403, and 4009 on sockets. What sends no Origin, such as native and server SDKs, is let in. Default: all.',
     ),
+  countries: z
+    .strictObject({
+      mode: z
+        .enum(['Allow', 'Block'])
+        .describe(
+          'Allow: only these countries, nor where it is unknown. Block: all but these, also where it is unknown.',
+        ),
+      codes: restriction(
+        country,
+        COUNTRY_CODES.length,
+        'name at least one country, or leave countries out: then all are let in',
+      ).describe('ISO 3166-1 alpha-2, such as DE.'),
+    })
+    .optional()
+    .describe(
+      'Countries that requests and connections may come from; from others 403, and 4009 on sockets. Needs the database of the installation (GEOIP_DATABASE). Default: all.',
+    ),
 });
 export type AccessSpec = z.infer<typeof accessSpec>;
 
@@ -75,8 +105,14 @@ export type AccessSpec = z.infer<typeof accessSpec>;
 export type DefaultedAccess = {
   readonly ipAllowlist: readonly string[] | null;
   readonly origins: readonly string[] | null;
+  readonly countries: { readonly mode: 'Allow' | 'Block'; readonly codes: readonly string[] } | null;
 };
 
 export function defaultedAccess(spec: AccessSpec | undefined): DefaultedAccess {
-  return { ipAllowlist: spec?.ipAllowlist?.toSorted() ?? null, origins: spec?.origins?.toSorted() ?? null };
+  const countries = spec?.countries;
+  return {
+    ipAllowlist: spec?.ipAllowlist?.toSorted() ?? null,
+    origins: spec?.origins?.toSorted() ?? null,
+    countries: countries === undefined ? null : { mode: countries.mode, codes: countries.codes.toSorted() },
+  };
 }

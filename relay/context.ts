@@ -3,6 +3,8 @@ import { pino, type Logger } from 'pino';
 import { loggedError } from '#crds/logged-error.ts';
 import { Registry } from 'prom-client';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
+import { GeoipDatabase } from './access/geoip-database.ts';
+import { geoipMetrics } from './access/geoip-metrics.ts';
 import { IpRanges } from './access/ip-ranges.ts';
 import type { RelayConfig, WorkerConfig } from './config.ts';
 import { monotonicClock } from './directory/clock.ts';
@@ -83,8 +85,13 @@ export async function createRelayContext(
   const post = createHttpPost({ policy: addressPolicy(config.RELAY_WEBHOOK_ALLOW), resolve: createResolver() });
   const relay = await createRelay(
     {
+  const database =
+    config.GEOIP_DATABASE === ''
+      ? undefined
+      : await GeoipDatabase.open({ path: config.GEOIP_DATABASE, metrics: geoipMetrics(metricsRegistry), log });
       directory: follower,
       replica: origin,
+      ...(database === undefined ? {} : { geography: database }),
       bus: (listener) =>
         new RedisBus({
           publisher: commands,
@@ -133,6 +140,7 @@ export async function createRelayContext(
     await relay[Symbol.asyncDispose]();
     post[Symbol.dispose]();
     for (const connection of connections) connection.disconnect();
+    await database?.[Symbol.asyncDispose]();
     await followed;
   };
   return {

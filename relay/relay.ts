@@ -5,6 +5,9 @@ import type { Logger } from 'pino';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ForwardingHeader } from './access/client-address.ts';
+import type { Geography } from './access/countries.ts';
+import { noGeography } from './access/geoip-database.ts';
+import { geoipMetrics } from './access/geoip-metrics.ts';
 import type { IpRanges } from './access/ip-ranges.ts';
 import { TrustedProxies } from './access/trusted-proxies.ts';
 import type { ActivityLog } from './activity/activity.ts';
@@ -68,6 +71,8 @@ export type RelayParts = {
   readonly occupancyTimes?: { readonly beatMs: number; readonly leaseMs: number };
   readonly webhookQueue: WebhookQueue;
   readonly activity: ActivityLog;
+  /** Where clients are; left out: nobody knows. */
+  readonly geography?: Geography;
   /** Sends webhooks. */
   readonly post: Post;
   /** The last event of cache channels. */
@@ -144,6 +149,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const tlsMissing = (request: IncomingMessage): boolean =>
     transportSettings.requireTls &&
     cameInPlaintext({ encrypted: isEncrypted(request.socket), forwardedProto: proxies.protocolOf(request) });
+  const geography = parts.geography ?? noGeography(geoipMetrics(parts.metricsRegistry));
   const proxies = new TrustedProxies({
     ranges: settings.proxies.trusted,
     header: settings.proxies.header,
@@ -231,6 +237,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const app = createApp({
     directory,
     proxies,
+    geography,
     tlsMissing,
     wallClock: Date.now,
     fanOut,
@@ -252,6 +259,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     hub,
     directory,
     proxies,
+    geography,
     tlsMissing,
     occupancy,
     draining: () => draining,
@@ -259,9 +267,16 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     rates,
   });
 
-  const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, directory, metrics));
+  const rules = { directory, geography };
+  const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, rules, metrics));
   const stopFence = directory.onStateChange(() => {
-    if (directory.fenced()) void recheckSockets([...registry.apps()], registry, directory, metrics);
+    if (directory.fenced()) void recheckSockets([...registry.apps()], registry, rules, metrics);
+  });
+  const stopGeography = geography.onChange(() => {
+    const asking = [...registry.apps()].filter(
+      (appId) => (directory.appById(appId)?.access.countries ?? null) !== null,
+    );
+    void recheckSockets(asking, registry, rules, metrics);
   });
   const liveness = setInterval(() => {
     for (const socket of registry.all()) socket.checkLiveness();
@@ -300,6 +315,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
       clearInterval(watching);
       stopRules();
       stopFence();
+      stopGeography();
       await drain(registry.all(), 0, () => Promise.resolve());
       await clients[Symbol.asyncDispose]();
       await writing[Symbol.asyncDispose]();

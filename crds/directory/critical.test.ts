@@ -22,7 +22,11 @@ const body = { id: 'id', appId: '1', namespace: 'a', name: 'b', environment: 'Li
 test.each<[string, EntryChange, string[]]>([
   ['scopes', { key, body: { ...body, scopes: ['events:publish'] } }, ['scopes']],
   ['no scopes at all', { key, body: { ...body, scopes: [] } }, ['scopes']],
-  ['who gets in', app({ ipAllowlist: ['1.2.3.4'], origins: ['null'] }), ['ipAllowlist', 'origins']],
+  [
+    'who gets in',
+    app({ ipAllowlist: ['1.2.3.4'], origins: ['null'], countries: { mode: 'Block', codes: ['DE'] } }),
+    ['ipAllowlist', 'origins', 'countries'],
+  ],
   ['everybody', app({ ipAllowlist: null }), []],
   ['full access', { key, body: { ...body, scopes: null } }, []],
   ['a token of an earlier version', { key, body }, []],

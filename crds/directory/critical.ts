@@ -10,6 +10,7 @@ export const KNOWN_CRITICAL: ReadonlySet<string> = new Set([
   'rate',
   'ipAllowlist',
   'origins',
+  'countries',
   'secretScanning',
 ]);
 

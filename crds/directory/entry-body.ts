@@ -40,6 +40,11 @@ const access = z.object({
   ipAllowlist: z.array(z.string()).readonly().nullable().default(null),
   /** Web origins, as the user wrote them, with `*.` for every host below. */
   origins: z.array(z.string()).readonly().nullable().default(null),
+  /** ISO 3166-1 alpha-2. */
+  countries: z
+    .object({ mode: z.enum(['Allow', 'Block']), codes: z.array(z.string()).readonly() })
+    .nullable()
+    .default(null),
 });
 
 export const appEntryBody = z.object({

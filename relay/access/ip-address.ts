@@ -26,6 +26,16 @@ export function parseIpAddress(text: string): IpAddress | undefined {
   return [word(bytes, 0), word(bytes, 4), word(bytes, 8), word(bytes, 12)];
 }
 
+/** IPv4 with dots, also where it came mapped; IPv6 in eight groups. */
+export function formatIpAddress([first, second, third, last]: IpAddress): string {
+  if (first === 0 && second === 0 && third === MAPPED_WORD)
+    return `${last >>> 24}.${(last >>> 16) & 0xff}.${(last >>> 8) & 0xff}.${last & 0xff}`;
+  return [first, second, third, last]
+    .flatMap((part) => [part >>> 16, part & 0xffff])
+    .map((group) => group.toString(16))
+    .join(':');
+}
+
 /** Reads `address` or `address/bits`; undefined for anything else. Bits below the prefix are ignored, as everywhere in networking. */
 export function parseIpRange(text: string): IpRange | undefined {
   const [address = '', bits, ...rest] = text.split('/');

@@ -58,6 +58,7 @@ const http = (changes: Partial<HttpVisit> = {}): HttpVisit => ({
   app: app(),
   credential: { method: 'bearer', sha256: minted.sha256 },
   address: undefined,
+  country: undefined,
   origin: undefined,
   tlsMissing: false,
   token: token(),
@@ -79,6 +80,7 @@ const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit => ({
   app: app(),
   credential: { method: 'publicKey', key: 'appkey' },
   address: undefined,
+  country: undefined,
   origin: undefined,
   tlsMissing: false,
   protocol: '7',
@@ -92,6 +94,7 @@ const live = (changes: Partial<LiveVisit> = {}): LiveVisit => ({
   app: app(),
   credential: { method: 'publicKey', key: 'appkey' },
   address: undefined,
+  country: undefined,
   origin: undefined,
   ...changes,
 });
@@ -107,6 +110,8 @@ const officeOnly = app({
   access: { ...app().access, ipAllowlist: new IpRanges([{ address: [1, 2, 3, 0], prefix: 96 }]) },
 });
 const ownPagesOnly = app({ access: { ...app().access, origins: new Origins(['https://example.com']) } });
+const inCountries = (mode: 'Allow' | 'Block'): App =>
+  app({ access: { ...app().access, countries: { mode, codes: new Set(['DE']) } } });
 const atOffice: IpAddress = [1, 2, 3, 4];
 const elsewhere: IpAddress = [1, 2, 4, 4];
 
@@ -124,6 +129,12 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['ip_not_allowed', http({ app: officeOnly, address: elsewhere, credential: { method: 'none' } })],
   ['ip_not_allowed', http({ app: officeOnly, address: undefined })],
   [undefined, http({ app: officeOnly, address: atOffice })],
+  ['country_not_allowed', http({ app: inCountries('Allow'), country: 'FR' })],
+  ['country_not_allowed', http({ app: inCountries('Allow'), country: undefined })],
+  ['country_not_allowed', http({ app: inCountries('Block'), country: 'DE' })],
+  [undefined, http({ app: inCountries('Allow'), country: 'DE' })],
+  [undefined, http({ app: inCountries('Block'), country: 'FR' })],
+  [undefined, http({ app: inCountries('Block'), country: undefined })],
   ['origin_not_allowed', http({ app: ownPagesOnly, origin: 'https://evil.net', credential: { method: 'none' } })],
   ['origin_not_allowed', http({ app: ownPagesOnly, origin: '' })],
   [undefined, http({ app: ownPagesOnly, origin: 'https://example.com' })],
@@ -174,6 +185,12 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['app_disabled', webSocket({ app: app({ enabled: false }) })],
   ['ip_not_allowed', webSocket({ app: officeOnly, address: elsewhere, credential: { method: 'publicKey', key: 'x' } })],
   [undefined, webSocket({ app: officeOnly, address: atOffice })],
+  ['country_not_allowed', webSocket({ app: inCountries('Allow'), country: 'FR' })],
+  ['country_not_allowed', webSocket({ app: inCountries('Allow'), country: undefined })],
+  ['country_not_allowed', webSocket({ app: inCountries('Block'), country: 'DE' })],
+  [undefined, webSocket({ app: inCountries('Allow'), country: 'DE' })],
+  [undefined, webSocket({ app: inCountries('Block'), country: 'FR' })],
+  [undefined, webSocket({ app: inCountries('Block'), country: undefined })],
   ['origin_not_allowed', webSocket({ app: ownPagesOnly, origin: 'https://evil.net' })],
   ['origin_not_allowed', webSocket({ app: ownPagesOnly, origin: '' })],
   [undefined, webSocket({ app: ownPagesOnly, origin: 'https://example.com' })],
@@ -188,6 +205,12 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['app_disabled', live({ app: app({ enabled: false }) })],
   ['ip_not_allowed', live({ app: officeOnly, address: elsewhere })],
   [undefined, live({ app: officeOnly, address: atOffice })],
+  ['country_not_allowed', live({ app: inCountries('Allow'), country: 'FR' })],
+  ['country_not_allowed', live({ app: inCountries('Allow'), country: undefined })],
+  ['country_not_allowed', live({ app: inCountries('Block'), country: 'DE' })],
+  [undefined, live({ app: inCountries('Allow'), country: 'DE' })],
+  [undefined, live({ app: inCountries('Block'), country: 'FR' })],
+  [undefined, live({ app: inCountries('Block'), country: undefined })],
   ['origin_not_allowed', live({ app: ownPagesOnly, origin: 'https://evil.net' })],
   ['origin_not_allowed', live({ app: ownPagesOnly, origin: '' })],
   [undefined, live({ app: ownPagesOnly, origin: 'https://example.com' })],

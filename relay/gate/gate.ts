@@ -2,6 +2,7 @@ import { appEnabled, appKnown } from './checks/app.ts';
 import { bodySize } from './checks/body-size.ts';
 import { ipAllowed } from './checks/client-address.ts';
 import { connectionQuota } from './checks/connection-quota.ts';
+import { countryAllowed } from './checks/country.ts';
 import {
   bearerToken,
   credentialPresent,
@@ -36,6 +37,7 @@ export const gate: readonly Check[] = [
   appKnown,
   appEnabled,
   ipAllowed,
+  countryAllowed,
   originAllowed,
   credentialPresent,
   methodAllowed,

@@ -99,6 +99,11 @@ export const refusals = {
     close: CloseCode.unauthorized,
     message: 'The app does not let this address in.',
   },
+  country_not_allowed: {
+    status: 403,
+    close: CloseCode.unauthorized,
+    message: 'The app does not let this country in.',
+  },
   origin_not_allowed: {
     status: 403,
     close: CloseCode.unauthorized,

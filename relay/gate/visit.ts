@@ -16,6 +16,8 @@ type Common = {
   readonly credential: PresentedCredential;
   /** Of the client, behind the proxies that are trusted. undefined: it cannot be told, or (HTTP) no rule of the app asks for it. */
   readonly address: IpAddress | undefined;
+  /** Where that is, ISO 3166-1 alpha-2; undefined: it is not known, or no rule of the app asks for it. */
+  readonly country: string | undefined;
   /** Of the page that asks, canonical; undefined: no Origin header. */
   readonly origin: string | undefined;
 };

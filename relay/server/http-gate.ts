@@ -8,6 +8,8 @@ import type {
   preHandlerHookHandler,
 } from 'fastify';
 import type { Scope } from '#crds/scopes.ts';
+import { asksForAddress } from '../access/app-access.ts';
+import { countryFor, type Geography } from '../access/countries.ts';
 import { originOf } from '../access/origins.ts';
 import type { TrustedProxies } from '../access/trusted-proxies.ts';
 import { parseQuery } from '../auth/request-signature.ts';
@@ -35,6 +37,7 @@ declare module 'fastify' {
 export type HttpGateParts = {
   readonly directory: Directory;
   readonly proxies: TrustedProxies;
+  readonly geography: Geography;
   /** Whether a request lacks the TLS that this relay wants. */
   readonly tlsMissing: (request: IncomingMessage) => boolean;
   /** Epoch milliseconds. */
@@ -81,7 +84,7 @@ export function readRawBodies(scope: FastifyInstance): void {
 
 /** Hooks that put one route behind the gate: the head is judged before a byte of the body is read, the rest when it is there. */
 export function guard(
-  { directory, proxies, tlsMissing, wallClock, usage, limiter, rates }: HttpGateParts,
+  { directory, proxies, geography, tlsMissing, wallClock, usage, limiter, rates }: HttpGateParts,
   { scope, appOf }: { readonly scope: Scope; readonly appOf: AppOf },
 ): { readonly onRequest: onRequestHookHandler; readonly preHandler: preHandlerHookHandler } {
   const judge = (visit: HttpVisit, stage: Stage, done: Done): void => {
@@ -107,7 +110,7 @@ export function guard(
   };
   return {
     onRequest: (request: FastifyRequest, reply: FastifyReply, done) => {
-      const visit = visitOf(request, { directory, proxies, tlsMissing, now: wallClock(), scope, appOf });
+      const visit = visitOf(request, { directory, proxies, geography, tlsMissing, now: wallClock(), scope, appOf });
       request.visit = visit;
       judge(visit, 'arrival', (refused) => {
         // Who has signed is known only when the body is there.
@@ -139,6 +142,7 @@ export function gated(request: FastifyRequest): HttpVisit {
 type VisitParts = {
   readonly directory: Directory;
   readonly proxies: TrustedProxies;
+  readonly geography: Geography;
   readonly tlsMissing: (request: IncomingMessage) => boolean;
   readonly now: number;
   readonly scope: Scope;
@@ -146,7 +150,7 @@ type VisitParts = {
 };
 
 function visitOf(request: FastifyRequest, parts: VisitParts): HttpVisit {
-  const { directory, proxies, tlsMissing, now, scope, appOf } = parts;
+  const { directory, proxies, geography, tlsMissing, now, scope, appOf } = parts;
   const { method = '', url = '', headers, rawHeaders } = request.raw;
   const mark = url.indexOf('?');
   const parameters = mark < 0 ? [] : parseQuery(url.slice(mark + 1));
@@ -160,6 +164,7 @@ function visitOf(request: FastifyRequest, parts: VisitParts): HttpVisit {
   );
   const announced = headers['content-length'];
   const app = appOf(directory, request.params, credential);
+  const address = proxies.clientOf(request.raw, asksForAddress(app?.access));
   return {
     door: 'http',
     tlsMissing: tlsMissing(request.raw),
@@ -167,7 +172,8 @@ function visitOf(request: FastifyRequest, parts: VisitParts): HttpVisit {
     app,
     credential,
     origin: originOf(headers.origin),
-    address: proxies.clientOf(request.raw, app !== undefined && app.access.ipAllowlist !== null),
+    address,
+    country: countryFor(app?.access, address, geography),
     token: credential.method === 'bearer' ? directory.tokenByHash(credential.sha256 ?? '') : undefined,
     scope,
     method,

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { countryFor, type Geography } from '../access/countries.ts';
 import { originOf } from '../access/origins.ts';
 import type { TrustedProxies } from '../access/trusted-proxies.ts';
 import type { App, Directory } from '../directory/directory.ts';
@@ -22,6 +23,7 @@ export type UpgradeParts = {
   readonly hub: Hub;
   readonly directory: Directory;
   readonly proxies: TrustedProxies;
+  readonly geography: Geography;
   /** Whether a handshake lacks the TLS that this relay wants. */
   readonly tlsMissing: (request: IncomingMessage) => boolean;
   readonly occupancy: Occupancy;
@@ -73,13 +75,14 @@ export class Upgrade {
   };
 
   async #arrived(webSocket: WebSocket, stream: Duplex, app: App | undefined, target: Arrival): Promise<void> {
-    const { hub, directory, occupancy, draining, limiter, rates } = this.#parts;
+    const { hub, directory, geography, occupancy, draining, limiter, rates } = this.#parts;
     const visit: WebSocketVisit = {
       door: 'websocket',
       serving: servingState(directory, draining()),
       app,
       credential: { method: 'publicKey', key: target.key },
       address: target.address,
+      country: countryFor(app?.access, target.address, geography),
       origin: target.origin,
       tlsMissing: target.tlsMissing,
       protocol: target.protocol,

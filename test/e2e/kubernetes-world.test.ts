@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { beforeAll, expect, test } from 'vitest';
 import { API_VERSION, APP_SECRET_TYPE, FIELD_MANAGER, FINALIZER, REFERABLE_LABEL } from '#crds/api-group.ts';
 import { WEBHOOK_EVENTS } from '#crds/directory/entry-body.ts';
+import { COUNTRY_CODES } from '#crds/country-codes.ts';
 import { GRANTS } from '#crds/scopes.ts';
 import { systemClock } from '#operator/engine/clock.ts';
 import { EventRecorder } from '#operator/engine/events.ts';
@@ -140,6 +141,22 @@ describeOnControlPlane('a cluster as a World', (cluster) => {
     const many = Array.from({ length: 9_995 }, (_, at) => `10.${at >> 8}.${at & 255}.0/24`);
     await allow('198.51.100.7', '2001:DB8::/32', '::/0', '1:2:3:4:5:6:7::', '::2:3:4:5:6:7:8', ...many);
     await expect(allow(...many, ...many)).rejects.toThrow('must have at most 10000 items');
+    const access = (rules: object) => under.declare('RelayApp', 'guarded', { access: rules });
+    for (const origin of [
+      '*',
+      'https://*',
+      'example.com',
+      'https://example.com/',
+      'https://a*.example.com',
+      'https://ä.de',
+    ])
+      await expect(access({ origins: [origin] })).rejects.toThrow('must be an origin such as https://example.com');
+    await access({ origins: ['https://*.example.com', 'HTTPS://Example.com:8443', 'http://[::1]:3000', 'null'] });
+    const countries = (mode: string, ...codes: string[]) => access({ countries: { mode, codes } });
+    await expect(countries('Allow', 'UK')).rejects.toThrow('must be an ISO 3166-1 code of two capital letters');
+    await expect(countries('Allow')).rejects.toThrow('name at least one country');
+    await expect(countries('Deny', 'DE')).rejects.toThrow('supported values: "Allow", "Block"');
+    await countries('Block', ...COUNTRY_CODES);
   });
 
   test('a Secret that is refused for another reason than its type is no lost race, whatever its name', async () => {

@@ -1,13 +1,20 @@
+import { copyFile, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { WebSocket } from 'ws';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { defaultedAccess } from '#crds/access.ts';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
+import { GeoipDatabase } from '#relay/access/geoip-database.ts';
+import { geoipMetrics } from '#relay/access/geoip-metrics.ts';
 import { parseIpRanges } from '#relay/access/trusted-proxies.ts';
 import { IpRanges } from '#relay/access/ip-ranges.ts';
 import type { Relay, RelaySettings } from '#relay/relay.ts';
 import { eventually } from '#test/parts/eventually.ts';
+import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 import type { AppFields } from './hand-built-directory.ts';
 import { MemoryWorld } from './memory-relay.ts';
 import { serverSdk } from './sdks.ts';
@@ -119,6 +126,8 @@ async function expectOut(at: Relay, headers: Headers, code: string): Promise<voi
   expect(await client.verdict()).toBe(4009);
 }
 
+const from = (address: string): Headers => ({ 'x-forwarded-for': address });
+
 describe('origins', () => {
   const page = (origin: string): Headers => ({ origin });
 
@@ -171,7 +180,103 @@ describe('origins', () => {
   });
 });
 
-const from = (address: string): Headers => ({ 'x-forwarded-for': address });
+describe('countries', () => {
+  const metric = async (registry: Registry, result: string): Promise<number> => {
+    const lookups = await registry.getSingleMetric('relay_geoip_lookups_total')?.get();
+    return lookups?.values.find(({ labels }) => labels['result'] === result)?.value ?? 0;
+  };
+  const geoip = new URL('geoip/', import.meta.url);
+  const withDatabase = async (path: string, stack: AsyncDisposableStack): Promise<[Relay, Registry]> => {
+    const registry = new Registry();
+    const log = pino({ level: 'silent' });
+    const geography = stack.use(await GeoipDatabase.open({ path, metrics: geoipMetrics(registry), log, checkMs: 20 }));
+    const settings = proxies('127.0.0.1');
+    return [stack.use(await world.relay(settings, { geography, metricsRegistry: registry })), registry];
+  };
+
+  test('of a database say who is let in or kept out, at every door', async () => {
+    await using stack = new AsyncDisposableStack();
+    const [located, registry] = await withDatabase(fileURLToPath(new URL('countries.mmdb', geoip)), stack);
+    await allow({ countries: { mode: 'Allow', codes: ['DE', 'AT'] } });
+    await expectIn(located, from('203.0.113.9'));
+    await expectIn(located, from('::ffff:203.0.113.9'));
+    await expectIn(located, from('2001:db8:1::9'));
+    await expectOut(located, from('198.51.100.7'), 'country_not_allowed');
+    await expectOut(located, from('2001:db8:2::9'), 'country_not_allowed');
+    expect(await metric(registry, 'unknown')).toBe(0);
+    // In the database without a country, and not in it.
+    await expectOut(located, from('192.0.2.1'), 'country_not_allowed');
+    await expectOut(located, from('8.8.8.8'), 'country_not_allowed');
+    expect(await metric(registry, 'unknown')).toBe(10);
+
+    await allow({ countries: { mode: 'Block', codes: ['DE', 'AT'] } });
+    await expectOut(located, from('203.0.113.9'), 'country_not_allowed');
+    await expectIn(located, from('198.51.100.7'));
+    await expectIn(located, from('192.0.2.1'));
+    await expectIn(located, from('8.8.8.8'));
+  });
+
+  test('are unknown without a database: nobody is in them, and it shows', async () => {
+    await allow({ countries: { mode: 'Allow', codes: ['DE'] } });
+    await expectOut(direct, {}, 'country_not_allowed');
+    await allow({ countries: { mode: 'Block', codes: ['DE'] } });
+    await expectIn(direct, {});
+    expect(await metric(metrics, 'no_database')).toBe(10);
+  });
+
+  test('follow the file: it comes, is replaced by another, breaks, and is swapped as Kubernetes does it', async () => {
+    await using stack = new AsyncDisposableStack();
+    const directory = await temporaryDirectory('geoip');
+    stack.use(directory);
+    const path = join(directory.path, 'countries.mmdb');
+    const [located] = await withDatabase(path, stack);
+    await allow({ countries: { mode: 'Allow', codes: ['DE'] } });
+    const isIn = async (address: string): Promise<boolean> =>
+      (await get(located, { ...bearer, ...from(address) })).status === 200;
+    expect(await isIn('203.0.113.9')).toBe(false);
+
+    await copyFile(new URL('countries.mmdb', geoip), path);
+    await eventually(() => isIn('203.0.113.9'));
+
+    // What is read later does not replace what works by what does not.
+    await writeFile(path, 'not a database');
+    using client = new Client(located, from('203.0.113.9'));
+    expect(await client.verdict()).toBe('open');
+
+    await copyFile(new URL('countries-later.mmdb', geoip), `${path}.new`);
+    await rename(`${path}.new`, path);
+    // The block has moved to France: its sockets are closed.
+    expect(await eventually(() => client.closeCode)).toBe(4009);
+    expect(await isIn('203.0.113.9')).toBe(false);
+
+    const volume = join(directory.path, 'volume');
+    for (const [version, file] of [
+      ['one', 'countries-later.mmdb'],
+      ['two', 'countries.mmdb'],
+    ] as const) {
+      await mkdir(join(volume, version), { recursive: true });
+      await copyFile(new URL(file, geoip), join(volume, version, 'countries.mmdb'));
+    }
+    await symlink('one', join(volume, '..data'));
+    await symlink(join('..data', 'countries.mmdb'), join(volume, 'countries.mmdb'));
+    const [mounted] = await withDatabase(join(volume, 'countries.mmdb'), stack);
+    expect(await get(mounted, { ...bearer, ...from('203.0.113.9') })).toMatchObject({ status: 403 });
+    await symlink('two', join(volume, '..data_tmp'));
+    await rename(join(volume, '..data_tmp'), join(volume, '..data'));
+    await eventually(async () => (await get(mounted, { ...bearer, ...from('203.0.113.9') })).status === 200);
+  });
+
+  test('a change closes open sockets that it shuts out, and no others', async () => {
+    await using stack = new AsyncDisposableStack();
+    const [located] = await withDatabase(fileURLToPath(new URL('countries.mmdb', geoip)), stack);
+    using german = new Client(located, from('203.0.113.9'));
+    using french = new Client(located, from('198.51.100.7'));
+    for (const client of [german, french]) expect(await client.verdict()).toBe('open');
+    await allow({ countries: { mode: 'Block', codes: ['FR'] } });
+    expect(await eventually(() => french.closeCode)).toBe(4009);
+    expect(german.closeCode).toBeUndefined();
+  });
+});
 
 describe('ipAllowlist', () => {
   test('lets in, at every door, who is on it and nobody else', async () => {
