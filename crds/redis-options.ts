@@ -1,3 +1,4 @@
+import type { LinkTls } from './link-tls.ts';
 import type { RedisAddress, RedisEndpoint } from './redis-url.ts';
 
 export type RedisOptionsInput = {
@@ -5,6 +6,8 @@ export type RedisOptionsInput = {
   readonly connectionName: string;
   /** How long a command may take, waiting for a connection included. */
   readonly commandTimeoutMs: number;
+  /** Only of use where the URL says TLS. undefined: the system's authorities, no certificate of ours. */
+  readonly tls: LinkTls | undefined;
 };
 
 /** Pauses between attempts to connect: 100 ms, doubling to 2 s, for ever. */
@@ -12,7 +15,7 @@ const backoff = (times: number): number => Math.min(50 * 2 ** Math.min(times, 6)
 
 /**
  * The options of an ioredis client for an address, the same for operator and relay, because both must fail and recover alike. Plain data: who
- * connects constructs the client. TLS trusts what the system trusts (NODE_EXTRA_CA_CERTS included).
+ * connects constructs the client. TLS always verifies the other side.
  */
 export function redisOptions(address: RedisAddress, input: RedisOptionsInput) {
   const shared = sharedOptions(address, input);
@@ -31,7 +34,7 @@ export function redisOptions(address: RedisAddress, input: RedisOptionsInput) {
           sentinels: plain(address.endpoints),
           ...(address.sentinelUsername === undefined ? {} : { sentinelUsername: address.sentinelUsername }),
           ...(address.sentinelPassword === undefined ? {} : { sentinelPassword: address.sentinelPassword }),
-          ...(address.tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
+          ...(address.tls ? { enableTLSForSentinelMode: true, sentinelTLS: { ...input.tls } } : {}),
           sentinelRetryStrategy: backoff,
           retryStrategy: backoff,
         },
@@ -54,12 +57,12 @@ export function redisOptions(address: RedisAddress, input: RedisOptionsInput) {
   }
 }
 
-function sharedOptions(address: RedisAddress, { connectionName, commandTimeoutMs }: RedisOptionsInput) {
+function sharedOptions(address: RedisAddress, { connectionName, commandTimeoutMs, tls }: RedisOptionsInput) {
   return {
     connectionName,
     ...(address.username === undefined ? {} : { username: address.username }),
     ...(address.password === undefined ? {} : { password: address.password }),
-    ...(address.tls ? { tls: {} } : {}),
+    ...(address.tls ? { tls: { ...tls } } : {}),
     connectTimeout: 3_000,
     commandTimeout: commandTimeoutMs,
     // A connection on which nothing comes back is a dead one: the next attempt takes a new one.

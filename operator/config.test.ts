@@ -37,3 +37,15 @@ test('a namespace that is named twice is watched once', () => {
   const result = readConfig(['--watch-namespaces', 'shop, blog,shop,'], ENVIRONMENT);
   expect(result).toMatchObject({ settings: { WATCH_NAMESPACES: ['shop', 'blog'] } });
 });
+
+test.each([
+  [{ DATABASE_TLS_CA_FILE: '/nowhere/ca.crt' }, /DATABASE_TLS_CA_FILE: the file cannot be read \(ENOENT\)/],
+  [
+    { DATABASE_TLS_SERVER_NAME: 'db', DATABASE_URL: 'postgres://db/relay?sslmode=disable' },
+    /DATABASE_URL must not have ssl parameters/,
+  ],
+  [{ REDIS_TLS_SERVER_NAME: 'redis' }, /REDIS_URL must start with rediss/],
+])('refuses TLS settings that are not what somebody meant: %o', (tls, message) => {
+  const result = readConfig([], { ...ENVIRONMENT, ...tls });
+  expect(result.kind === 'invalid' ? result.text : '').toMatch(message);
+});

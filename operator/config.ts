@@ -2,6 +2,14 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { Keyring, Secret } from '#crds/keyring.ts';
+import {
+  linkTls,
+  nameSetting,
+  pemFile,
+  redisTlsContradiction,
+  redisTlsSettings,
+  type LinkTls,
+} from '#crds/link-tls.ts';
 import { commonSettings, parsedBy, port, readSettings, type SettingsResult } from '#crds/settings.ts';
 
 const httpUrl = z
@@ -11,6 +19,8 @@ const httpUrl = z
     error: 'must not have a path, a query or a user: the relay serves from the root',
   })
   .transform((text) => new URL(text).origin);
+
+const readText = (path: string): string => readFileSync(path, 'utf8');
 
 const namespaces = z
   .string()
@@ -24,7 +34,17 @@ const settings = z.object({
     if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('must start with postgres:// or postgresql://');
     return new Secret(text);
   }).describe('PostgreSQL 14 or newer: postgres://user:password@host:5432/database. The operator creates its tables.'),
+  DATABASE_TLS_CA_FILE: pemFile(
+    readText,
+    'The authorities that may vouch for PostgreSQL, a PEM file. With any DATABASE_TLS setting plaintext is not spoken.',
+  ),
+  DATABASE_TLS_CERT_FILE: pemFile(readText, 'Our certificate for PostgreSQL, a PEM file. Needs DATABASE_TLS_KEY_FILE.'),
+  DATABASE_TLS_KEY_FILE: pemFile(readText, 'The private key of DATABASE_TLS_CERT_FILE, a PEM file.'),
+  DATABASE_TLS_SERVER_NAME: nameSetting(
+    'The name that the certificate of PostgreSQL must have. Default: the host of DATABASE_URL.',
+  ),
   REDIS_URL: commonSettings.REDIS_URL,
+  ...redisTlsSettings(readText),
   REDIS_PREFIX: commonSettings.REDIS_PREFIX,
   RELAY_PUBLIC_URL: httpUrl.describe('Where clients reach the relay; Secrets name it, e.g. https://relay.example.com'),
   RELAY_INTERNAL_URL: httpUrl
@@ -70,7 +90,32 @@ export function readConfig(
   environment: Readonly<Record<string, string | undefined>>,
 ): SettingsResult<OperatorConfig> {
   const summary = 'The operator: turns RelayApp and RelayToken manifests into registered, enforced credentials.';
-  return readSettings(settings, { summary, args, environment });
+  const result = readSettings(settings, { summary, args, environment });
+  if (result.kind !== 'settings') return result;
+  const contradiction = contradictionIn(result.settings);
+  return contradiction === undefined ? result : { kind: 'invalid', text: `${contradiction}\n` };
+}
+
+/** undefined: as DATABASE_URL says. */
+export function databaseTls(config: OperatorConfig): LinkTls | undefined {
+  return linkTls({
+    ca: config.DATABASE_TLS_CA_FILE,
+    cert: config.DATABASE_TLS_CERT_FILE,
+    key: config.DATABASE_TLS_KEY_FILE,
+    servername: config.DATABASE_TLS_SERVER_NAME,
+  });
+}
+
+function contradictionIn(config: OperatorConfig): string | undefined {
+  const tls = databaseTls(config);
+  if (tls !== undefined) {
+    if ((tls.cert === undefined) !== (tls.key === undefined))
+      return 'DATABASE_TLS_CERT_FILE and DATABASE_TLS_KEY_FILE: one is of no use without the other';
+    // It would win over these settings, `sslmode=disable` too.
+    if (/[?&]ssl[a-z]*=/.test(config.DATABASE_URL.reveal()))
+      return 'DATABASE_TLS_…: DATABASE_URL must not have ssl parameters of its own';
+  }
+  return redisTlsContradiction(config);
 }
 
 /** The configuration of this process. Prints the help, or what is wrong, and ends the process when there is none. */

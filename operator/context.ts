@@ -6,7 +6,8 @@ import { collectDefaultMetrics, Registry as MetricsRegistry } from 'prom-client'
 import { FIELD_MANAGER, GROUP } from '#crds/api-group.ts';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
 import { loggedError } from '#crds/logged-error.ts';
-import type { OperatorConfig } from './config.ts';
+import { redisTls } from '#crds/link-tls.ts';
+import { databaseTls, type OperatorConfig } from './config.ts';
 import { monotonicClock } from './directory/clock.ts';
 import { EnforcementWatch } from './directory/enforcement-watch.ts';
 import { createPublisherMetrics } from './directory/metrics.ts';
@@ -61,13 +62,14 @@ export function createContext(config: OperatorConfig): OperatorContext {
 
   const pool = createPool({
     url: config.DATABASE_URL.reveal(),
+    tls: databaseTls(config),
     max: config.CONCURRENCY + 4,
     onConnectionLost: (error) => log.debug({ error: error.message }, 'a PostgreSQL connection was lost'),
   });
-  const redisUrl = config.REDIS_URL.reveal();
+  const redisAt = { url: config.REDIS_URL.reveal(), tls: redisTls(config) };
   const outages = new OutageLog(log, REDIS_OUTAGE);
-  const redis = connectRedis({ url: redisUrl, log, name: 'directory', outages });
-  const subscriber = connectRedis({ url: redisUrl, log, name: 'directory-reports', outages });
+  const redis = connectRedis({ ...redisAt, log, name: 'directory', outages });
+  const subscriber = connectRedis({ ...redisAt, log, name: 'directory-reports', outages });
 
   const connection = new Connection(kubeConfig(config), clock);
   const client = new KubernetesClient({

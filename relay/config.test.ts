@@ -35,7 +35,10 @@ test.each([
   [{ TLS_CERT_FILE: 'tls.crt' }, /TLS_KEY_FILE/],
   [{ TLS_KEY_FILE: 'tls.key' }, /TLS_CERT_FILE/],
   [{ REQUIRE_TLS: 'true' }, /REQUIRE_TLS.*everybody/],
-])('refuses TLS settings that serve nobody: %o', (tls, message) => {
+  [{ REDIS_TLS_SERVER_NAME: 'redis.internal' }, /REDIS_URL must start with rediss/],
+  [{ REDIS_TLS_CA_FILE: '/nowhere/ca.crt' }, /REDIS_TLS_CA_FILE: the file cannot be read \(ENOENT\)/],
+  [{ REDIS_TLS_CA_FILE: import.meta.filename }, /REDIS_TLS_CA_FILE: the file is not PEM/],
+])('refuses TLS settings that are not what somebody meant: %o', (tls, message) => {
   const result = readConfig([], { ...environment, ...tls });
   expect(result.kind === 'invalid' ? result.text : '').toMatch(message);
 });

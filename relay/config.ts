@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { workerId } from '#crds/directory/worker-id.ts';
+import { redisTlsContradiction, redisTlsSettings } from '#crds/link-tls.ts';
 import { parseRate } from '#crds/rate.ts';
 import { commonSettings, parsedBy, port, readSettings, seconds, type SettingsResult } from '#crds/settings.ts';
 import { parseIpRanges } from './access/trusted-proxies.ts';
@@ -12,6 +13,7 @@ const settings = z.object({
   PORT: port.default(6001).describe('Port for clients: WebSocket and HTTP API. 0: any free one.'),
   METRICS_PORT: port.default(9601).describe('Port for /metrics, /livez and /readyz. Keep it inside the cluster.'),
   ...commonSettings,
+  ...redisTlsSettings((path) => readFileSync(path, 'utf8')),
   TLS_CERT_FILE: z
     .string()
     .optional()
@@ -119,7 +121,7 @@ function contradictionIn(config: RelayConfig): string | undefined {
     return 'TLS_CERT_FILE and TLS_KEY_FILE: one is of no use without the other';
   if (REQUIRE_TLS === true && TLS_CERT_FILE === undefined && TRUSTED_PROXIES.length === 0)
     return 'REQUIRE_TLS: without TLS_CERT_FILE and TRUSTED_PROXIES everybody would be refused';
-  return undefined;
+  return redisTlsContradiction(config);
 }
 
 /** The configuration of this process. Prints the help, or what is wrong, and ends the process when there is none. */

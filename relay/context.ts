@@ -6,6 +6,7 @@ import { directoryKeys } from '#crds/directory/redis-keys.ts';
 import { GeoipDatabase } from './access/geoip-database.ts';
 import { geoipMetrics } from './access/geoip-metrics.ts';
 import { IpRanges } from './access/ip-ranges.ts';
+import { redisTls } from '#crds/link-tls.ts';
 import type { RelayConfig, WorkerConfig } from './config.ts';
 import { monotonicClock } from './directory/clock.ts';
 import { Follower } from './directory/follower.ts';
@@ -48,10 +49,11 @@ export async function createRelayContext(
   }),
 ): Promise<RelayContext> {
   const connections: RedisConnection[] = [];
+  const tls = redisTls(config);
   const connect = (name: string, options: { commandTimeoutMs?: number; sharded?: boolean } = {}): RedisConnection => {
     // All go to the same Redis: the first one says when that is away, once per outage.
     const speaker = connections.length === 0 ? log : log.child({}, { level: 'silent' });
-    const connection = connectRedis({ url: config.REDIS_URL.reveal(), log: speaker, name, ...options });
+    const connection = connectRedis({ url: config.REDIS_URL.reveal(), tls, log: speaker, name, ...options });
     connections.push(connection);
     return connection;
   };

@@ -1,4 +1,6 @@
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import pg from 'pg';
+import type { LinkTls } from '#crds/link-tls.ts';
 
 /** What the pool says of trouble on connections that nobody is using: PostgreSQL restarted, or the network dropped them. */
 export type ConnectionLostListener = (error: Error) => void;
@@ -17,6 +19,8 @@ const types: pg.CustomTypesConfig = {
  */
 export function createPool(options: {
   readonly url: string;
+  /** undefined: as the URL says (`sslmode`). */
+  readonly tls?: LinkTls | undefined;
   readonly max?: number;
   /** How long to wait for an answer. Default 35 s; a pool for migrations wants more. */
   readonly queryTimeoutMs?: number;
@@ -24,6 +28,7 @@ export function createPool(options: {
 }): pg.Pool {
   const pool = new pg.Pool({
     connectionString: options.url,
+    ...(options.tls === undefined ? {} : { ssl: verified(options.tls) }),
     max: options.max ?? 10,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 60_000,
@@ -39,4 +44,14 @@ export function createPool(options: {
   pool.on('error', options.onConnectionLost);
   pool.on('connect', (client) => client.on('error', options.onConnectionLost));
   return pool;
+}
+
+/** `pg` itself puts the host of the URL in place of another name to check for, unless the host is an address. */
+function verified({ servername, ...files }: LinkTls) {
+  if (servername === undefined) return files;
+  return {
+    ...files,
+    servername,
+    checkServerIdentity: (_host: string, certificate: PeerCertificate) => checkServerIdentity(servername, certificate),
+  };
 }

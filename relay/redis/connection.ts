@@ -1,5 +1,6 @@
 import { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import type { LinkTls } from '#crds/link-tls.ts';
 import { redisOptions } from '#crds/redis-options.ts';
 import { parseRedisUrl } from '#crds/redis-url.ts';
 
@@ -8,6 +9,8 @@ export type RedisConnection = Redis | Cluster;
 export type ConnectOptions = {
   /** A URL in one of the forms of crds/redis-url.ts. */
   readonly url: string;
+  /** For URLs that say TLS. Default: the system's authorities, no certificate of ours. */
+  readonly tls?: LinkTls | undefined;
   readonly log: Logger;
   /** What the connection is for: CLIENT SETNAME, and the log. */
   readonly name: string;
@@ -36,8 +39,8 @@ export function connectRedis(options: ConnectOptions): RedisConnection {
   return redis;
 }
 
-function open({ url, name, commandTimeoutMs = 3_000, sharded = false }: ConnectOptions): RedisConnection {
-  const form = redisOptions(parseRedisUrl(url), { connectionName: `relay-${name}`, commandTimeoutMs });
+function open({ url, tls, name, commandTimeoutMs = 3_000, sharded = false }: ConnectOptions): RedisConnection {
+  const form = redisOptions(parseRedisUrl(url), { connectionName: `relay-${name}`, commandTimeoutMs, tls });
   if (form.kind === 'server') return new Redis(form.options);
   return new Cluster(form.nodes, { ...form.options, shardedSubscribers: sharded });
 }

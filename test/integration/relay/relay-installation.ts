@@ -45,10 +45,14 @@ export type RelayInstallation = AsyncDisposable & {
   token(appId: string, scopes?: readonly string[]): Promise<string>;
 };
 
-export async function startRelayInstallation(postgresUrl: string): Promise<RelayInstallation> {
+/** @param redisArgs more arguments for the Redis server */
+export async function startRelayInstallation(
+  postgresUrl: string,
+  { redisArgs = [] }: { readonly redisArgs?: readonly string[] } = {},
+): Promise<RelayInstallation> {
   const stack = new AsyncDisposableStack();
   const database = stack.use(await migratedDatabase(postgresUrl));
-  const redis = stack.use(await startRedis({ acl: await documentedUsers() }));
+  const redis = stack.use(await startRedis({ acl: await documentedUsers(), args: redisArgs }));
   const operator = stack.use(
     await startOperator({ postgresUrl: database.url, redisUrl: withUser(redis.url, 'relay-operator') }),
   );
