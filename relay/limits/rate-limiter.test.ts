@@ -127,13 +127,17 @@ describe('one budget over all replicas', () => {
   test('most requests of a busy budget ask nobody', async () => {
     const world = new World();
     const busy = { requestsPerMinute: 6_000, burst: 500 };
-    let refused = 0;
+    let [refused, waited] = [0, 0];
     for (let request = 0; request < 5_000; request += 1) {
       world.time += 11;
-      refused += (await world.take(0, busy)).admitted ? 0 : 1;
+      const decision = world.limiters[0]?.take({ appId: '1', budget: 'app', policy: 'app', rate: busy });
+      if (decision instanceof Promise) waited += 1;
+      refused += (await decision)?.admitted === true ? 0 : 1;
       await settle();
     }
     expect(refused).toBe(0);
+    // Only while it gets to know the pace.
+    expect(waited).toBeLessThan(10);
     expect(world.store.asked).toBeLessThan(150);
   });
 
@@ -151,6 +155,14 @@ describe('one budget over all replicas', () => {
     expect(await world.admitted(0, 100, { requestsPerMinute: 10, burst: 5 })).toBe(5);
     world.time += 6_000;
     expect(await world.admitted(0, 1_000, { requestsPerMinute: 300, burst: 500 })).toBe(30);
+  });
+
+  test('another rule while the store is being asked: what it grants for the former one is not spent', async () => {
+    const world = new World();
+    const former = world.take(0, { requestsPerMinute: 60, burst: 500 });
+    const latter = world.take(0, { requestsPerMinute: 60, burst: 1 });
+    const admitted = (await Promise.all([former, latter])).map((decision) => decision.admitted);
+    expect(admitted.filter(Boolean)).toHaveLength(1);
   });
 
   test('budgets do not draw on each other', async () => {
