@@ -74,14 +74,14 @@ const settings = z.object({
     .enum(['x-forwarded-for', 'forwarded'])
     .default('x-forwarded-for')
     .describe('The header in which they say it. The other one is ignored, whoever sends it.'),
-  RELAY_DEFAULT_RATE: parsedBy(parseRate)
-    .prefault('none')
   GEOIP_DATABASE: z
     .string()
     .default('')
     .describe(
       'Path of a MaxMind database (mmdb) of countries or cities, for apps with access.countries. Read again when it changes. Default: none.',
     ),
+  RELAY_DEFAULT_RATE: parsedBy(parseRate)
+    .prefault('none')
     .describe(
       'Rate limit of apps that declare none, as requests per minute and burst, such as 120/200, or none. Default: none.',
     ),

@@ -85,15 +85,15 @@ export async function createRelayContext(
   const keys = appKeys(config.REDIS_PREFIX);
   const now = (): number => performance.now();
   const post = createHttpPost({ policy: addressPolicy(config.RELAY_WEBHOOK_ALLOW), resolve: createResolver() });
-  const relay = await createRelay(
-    {
   const database =
     config.GEOIP_DATABASE === ''
       ? undefined
       : await GeoipDatabase.open({ path: config.GEOIP_DATABASE, metrics: geoipMetrics(metricsRegistry), log });
+  const relay = await createRelay(
+    {
+      ...(database === undefined ? {} : { geography: database }),
       directory: follower,
       replica: origin,
-      ...(database === undefined ? {} : { geography: database }),
       bus: (listener) =>
         new RedisBus({
           publisher: commands,
@@ -140,9 +140,9 @@ export async function createRelayContext(
   const dispose = async (): Promise<void> => {
     following.abort();
     await relay[Symbol.asyncDispose]();
+    await database?.[Symbol.asyncDispose]();
     post[Symbol.dispose]();
     for (const connection of connections) connection.disconnect();
-    await database?.[Symbol.asyncDispose]();
     await followed;
   };
   return {

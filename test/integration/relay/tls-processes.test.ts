@@ -30,8 +30,14 @@ beforeAll(async () => {
   installation = stack.use(
     await startRelayInstallation(inject('postgresUrl'), {
       redisArgs: [
-        ...['--tls-port', String(port), '--tls-ca-cert-file', file('ca.crt')],
-        ...['--tls-cert-file', file('redis.crt'), '--tls-key-file', file('redis.key')],
+        '--tls-port',
+        String(port),
+        '--tls-ca-cert-file',
+        file('ca.crt'),
+        '--tls-cert-file',
+        file('redis.crt'),
+        '--tls-key-file',
+        file('redis.key'),
       ],
     }),
   );
