@@ -54,6 +54,8 @@ function find(text: string): Span[] {
 function mayBegin(text: string, at: number): boolean {
   const first = text.charCodeAt(at);
   if (first < 0x32 || first > 0x36) return false;
+  // What a program prints of a fraction is as long as a card, and one in ten has a check digit that holds.
+  if (text.charCodeAt(at - 1) === 0x2e && isDigit(text.charCodeAt(at - 2))) return false;
   return isDigit(text.charCodeAt(at + 1)) && isDigit(text.charCodeAt(at + 2)) && isDigit(text.charCodeAt(at + 3));
 }
 
