@@ -6,13 +6,15 @@ import type { IpAddress, IpRange } from './ip-address.ts';
  */
 export class IpRanges {
   /** Two numbers per node: its child for 0 and for 1. 0: none (the root is nobody's child). COVERED: everything below is in. */
-  readonly #children: number[] = [0, 0];
+  readonly #children: Int32Array;
   #empty = true;
   /** A block of no bits at all. */
   #everything = false;
 
   constructor(ranges: Iterable<IpRange>) {
-    for (const range of ranges) this.#add(range);
+    const children = [0, 0];
+    for (const range of ranges) this.#add(children, range);
+    this.#children = Int32Array.from(children);
   }
 
   get empty(): boolean {
@@ -30,7 +32,7 @@ export class IpRanges {
     return false;
   }
 
-  #add({ address, prefix }: IpRange): void {
+  #add(children: number[], { address, prefix }: IpRange): void {
     this.#empty = false;
     if (prefix === 0) {
       this.#everything = true;
@@ -39,15 +41,15 @@ export class IpRanges {
     let node = 0;
     for (let bit = 0; bit < prefix - 1; bit += 1) {
       const slot = 2 * node + bitOf(address, bit);
-      const next = this.#children[slot] ?? 0;
+      const next = children[slot] ?? 0;
       if (next === COVERED) return;
       if (next === 0) {
-        node = this.#children.length / 2;
-        this.#children.push(0, 0);
-        this.#children[slot] = node;
+        node = children.length / 2;
+        children.push(0, 0);
+        children[slot] = node;
       } else node = next;
     }
-    this.#children[2 * node + bitOf(address, prefix - 1)] = COVERED;
+    children[2 * node + bitOf(address, prefix - 1)] = COVERED;
   }
 }
 

@@ -23,7 +23,13 @@ const EVERYTHING = {
   urls: { public: 'https://relay.example.com' },
   redisPrefix: 'staging:',
   operator: { ...everythingOfPods(), image: { digest: `sha256:${'0'.repeat(64)}` } },
-  relay: { ...everythingOfPods(), service: { type: 'NodePort', nodePort: 30_601 } },
+  relay: {
+    ...everythingOfPods(),
+    service: { type: 'NodePort', nodePort: 30_601 },
+    trustedProxies: ['10.0.0.0/8', '2001:db8::/32'],
+    forwardedHeader: 'forwarded',
+    geoipDatabase: '/geoip/GeoLite2-Country.mmdb',
+  },
 };
 
 function everythingOfPods() {
@@ -142,6 +148,11 @@ describeOnControlPlane('the chart', (cluster) => {
     ['a misspelt key', { relay: { replcas: 3 } }, /\/relay.*'replcas' not allowed/],
     ['a wrong type', { relay: { replicas: 'two' } }, /\/relay\/replicas.*got string, want integer/],
     ['a URL with a path', { urls: { public: 'https://example.com/relay' } }, /\/urls\/public.*pattern/],
+    [
+      'a host name as a proxy',
+      { relay: { trustedProxies: ['ingress.example.com'] } },
+      /\/relay\/trustedProxies.*pattern/,
+    ],
     ['a secret in place of a reference', { secrets: { databaseUrl: 'postgres://x' } }, /\/secrets\/databaseUrl/],
   ])('refuses %s and says where it stands', async (_name, values, message) => {
     await expect(renderChart(cluster, { namespace: NAMESPACE, values })).rejects.toThrow(message);
