@@ -42,6 +42,16 @@ test.each([
     app({ limits: { conections: 5 } }),
     'spec.limits.conections: unknown field, did you mean connections? Known fields here: rate, connections, eventBytes, clientEventsPerSecond, presenceMembers',
   ],
+  [
+    'a misspelt field of a list item',
+    app({ webhooks: [{ name: 'a', url: 'https://example.com', events: ['member_added'], filters: {} }] }),
+    'spec.webhooks[0].filters: unknown field, did you mean filter? Known fields here: name, url, events, headersFrom, filter, batching',
+  ],
+  [
+    'a field that resembles none',
+    app({ webhooks: [{ name: 'a', url: 'https://example.com', events: ['member_added'], retries: 5 }] }),
+    'spec.webhooks[0].retries: unknown field. Known fields here: name, url, events, headersFrom, filter, batching',
+  ],
   ['a wrong type', app({ enabled: 'yes' }), 'spec.enabled: expected a boolean, found "yes"'],
   [
     'a value outside the list',

@@ -112,7 +112,8 @@ function knownFields(definition: KindDefinition, path: readonly (string | number
   let node: unknown = z.object({ metadata, spec: definition.spec, status: z.unknown() });
   for (const part of path) {
     node = node instanceof z.ZodOptional ? node.unwrap() : node;
-    node = node instanceof z.ZodObject ? node.shape[String(part)] : undefined;
+    if (node instanceof z.ZodArray) node = node.element;
+    else node = node instanceof z.ZodObject ? node.shape[String(part)] : undefined;
   }
   node = node instanceof z.ZodOptional ? node.unwrap() : node;
   return node instanceof z.ZodObject ? Object.keys(node.shape) : [];
@@ -120,7 +121,7 @@ function knownFields(definition: KindDefinition, path: readonly (string | number
 
 function unknownField(key: string, known: readonly string[]): string {
   const nearest = known.find((name) => distance(name.toLowerCase(), key.toLowerCase()) <= 2);
-  return `unknown field${nearest === undefined ? '' : `, did you mean ${nearest}?`} Known fields here: ${known.join(', ') || 'none'}`;
+  return `unknown field${nearest === undefined ? '.' : `, did you mean ${nearest}?`} Known fields here: ${known.join(', ') || 'none'}`;
 }
 
 /** Levenshtein distance; names are short. */
