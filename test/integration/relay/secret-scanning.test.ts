@@ -179,6 +179,17 @@ describe.each(['Off', 'Warn', 'Redact', 'Reject'] as const)('%s', (mode) => {
 
 const expectToldPlace = (mode: string): Promise<void> => expectTold(mode, 'user_info', '/mail');
 
+test('a sign-in that is refused for more than a close frame has room for', async () => {
+  await rules({ email: 'Reject', cardNumber: 'Reject' });
+  await using ada = await TestClient.connected(relay.port);
+  const nested = { ['k'.repeat(40)]: { ['k'.repeat(40)]: { mail: SECRET, card: '4111 1111 1111 1111' } } };
+  ada.requestSignin({ id: 'ada', user_info: nested });
+  expect(await ada.closed()).toBe(4009);
+  const told = JSON.stringify((await ada.event('pusher:error')).data);
+  expect(told).toContain('email in user_info at /k');
+  expect(told).toContain('cardNumber in user_info at /k');
+});
+
 test('encrypted channels are passed by', async () => {
   await rules({ email: 'Reject', cardNumber: 'Reject' });
   const sealed = JSON.stringify({
