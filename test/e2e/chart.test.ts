@@ -1,4 +1,6 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { load } from 'js-yaml';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { readConfig as readOperatorConfig } from '#operator/config.ts';
@@ -10,11 +12,16 @@ import {
   renderChart,
   type ChartObject,
 } from '#test/parts/chart.ts';
+import { selfSigned } from '#test/parts/certificate.ts';
+import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const CHART = join(ROOT, 'charts/relay-operator');
 const NAMESPACE = 'relay-system';
+
+/** As an operator of a cluster would give them with --values. */
+const PRODUCTION = z.looseObject({}).parse(load(await readFile(join(CHART, 'values-production.yaml'), 'utf8')));
 
 /** Switches everything on that a default leaves out. */
 const EVERYTHING = {
@@ -23,8 +30,14 @@ const EVERYTHING = {
   urls: { public: 'https://relay.example.com' },
   redisPrefix: 'staging:',
   operator: { ...everythingOfPods(), image: { digest: `sha256:${'0'.repeat(64)}` } },
+  links: {
+    database: { secretName: 'database-tls', clientCertificate: true, serverName: 'db.internal' },
+    operatorRedis: { secretName: 'redis-tls', clientCertificate: true, serverName: 'redis.internal' },
+    relayRedis: { secretName: 'relay-redis-tls', serverName: 'redis.internal' },
+  },
   relay: {
     ...everythingOfPods(),
+    tls: { secretName: 'relay-tls', required: true },
     service: { type: 'NodePort', nodePort: 30_601 },
     trustedProxies: ['10.0.0.0/8', '2001:db8::/32'],
     forwardedHeader: 'forwarded',
@@ -70,11 +83,15 @@ const podTemplate = z.object({
         automountServiceAccountToken: z.boolean(),
         terminationGracePeriodSeconds: z.number(),
         securityContext: z.unknown(),
+        volumes: z
+          .array(z.looseObject({ name: z.string(), secret: z.looseObject({ secretName: z.string() }).optional() }))
+          .default([]),
         containers: z.tuple([
           z.looseObject({
             name: z.string(),
             securityContext: z.unknown(),
             env: z.array(z.looseObject({ name: z.string(), value: z.string().optional() })),
+            volumeMounts: z.array(z.looseObject({ name: z.string(), mountPath: z.string() })).default([]),
           }),
         ]),
       }),
@@ -96,6 +113,7 @@ describeOnControlPlane('the chart', (cluster) => {
     ['its defaults', {}],
     ['everything switched on', EVERYTHING],
     ['two namespaces only', { watchNamespaces: ['shop', 'billing'] }],
+    ['the production values', PRODUCTION],
   ])('is taken by the API server with %s, without a warning', async (_name, values) => {
     for (const namespace of [NAMESPACE, 'shop', 'billing']) await ensureNamespace(namespace);
     const objects = await renderChart(cluster, { namespace: NAMESPACE, values });
@@ -230,12 +248,48 @@ describeOnControlPlane('the chart', (cluster) => {
       namespace: NAMESPACE,
       values: { ...EVERYTHING, watchNamespaces: ['shop'] },
     });
-    const given = { ...environment(objects, name), ...SECRETS };
+    await using directory = await temporaryDirectory('chart');
+    const pem = join(directory.path, 'any.pem');
+    await writeFile(pem, selfSigned().cert);
+    const mounted = Object.entries(environment(objects, name)).map(([key, value]) => [
+      key,
+      value?.startsWith('/etc/relay-operator/') === true ? pem : value,
+    ]);
+    const given = { ...Object.fromEntries(mounted), ...SECRETS };
     const help = readConfig(['--help'], {});
     if (help.kind !== 'help') throw new Error('no help');
     const ours = pod(objects, name).containers[0].env.filter((variable) => variable.name !== 'NODE_EXTRA_CA_CERTS');
     for (const variable of ours) expect(help.text).toContain(`, ${variable.name}\n`);
     expect(readConfig([], given)).not.toMatchObject({ kind: 'invalid' });
+  });
+
+  test('mounts certificates where the settings look for them, and names the relay by https', async () => {
+    const objects = await renderChart(cluster, { namespace: NAMESPACE, values: PRODUCTION });
+    expect(environment(objects, 'operator')).toMatchObject({
+      DATABASE_TLS_CA_FILE: '/etc/relay-operator/database/ca.crt',
+      REDIS_TLS_CA_FILE: '/etc/relay-operator/redis/ca.crt',
+      RELAY_INTERNAL_URL: 'https://relay-operator-relay.relay-system.svc:6001',
+    });
+    expect(environment(objects, 'relay')).toMatchObject({
+      TLS_CERT_FILE: '/etc/relay-operator/clients/tls.crt',
+      TLS_KEY_FILE: '/etc/relay-operator/clients/tls.key',
+      REQUIRE_TLS: 'true',
+      REDIS_TLS_CA_FILE: '/etc/relay-operator/redis/ca.crt',
+    });
+    expect(mounts(objects, 'operator')).toEqual({
+      '/etc/relay-operator/database': 'relay-operator-database-tls',
+      '/etc/relay-operator/redis': 'relay-operator-redis-tls',
+    });
+    expect(mounts(objects, 'relay')).toEqual({
+      '/etc/relay-operator/clients': 'relay-tls',
+      '/etc/relay-operator/redis': 'relay-redis-tls',
+    });
+    expect(JSON.stringify(ofKind(objects, 'Service'))).toContain('"appProtocol":"https"');
+    const plain = await renderChart(cluster, { namespace: NAMESPACE });
+    expect(environment(plain, 'operator')['RELAY_INTERNAL_URL']).toBe(
+      'http://relay-operator-relay.relay-system.svc:6001',
+    );
+    expect(JSON.stringify(plain)).not.toMatch(/TLS_[A-Z]+_FILE|REQUIRE_TLS/);
   });
 
   test('is used as rendered: the operator may do its work, the relay nothing', async () => {
@@ -271,6 +325,15 @@ describeOnControlPlane('the chart', (cluster) => {
     return found;
   }
 
+  /** Path → Secret. */
+  function mounts(objects: readonly ChartObject[], container: string): Record<string, string> {
+    const { containers, volumes } = pod(objects, container);
+    const secrets = new Map(volumes.map(({ name, secret }) => [name, secret?.secretName ?? '']));
+    return Object.fromEntries(
+      containers[0].volumeMounts.map(({ name, mountPath }) => [mountPath, secrets.get(name) ?? '']),
+    );
+  }
+
   function environment(objects: readonly ChartObject[], container: string): Record<string, string | undefined> {
     return Object.fromEntries(pod(objects, container).containers[0].env.map(({ name, value }) => [name, value]));
   }
@@ -279,7 +342,7 @@ describeOnControlPlane('the chart', (cluster) => {
 /** What the referenced Secrets hold. */
 const SECRETS = {
   DATABASE_URL: 'postgres://relay@db/relay',
-  REDIS_URL: 'redis://redis',
+  REDIS_URL: 'rediss://redis',
   ENCRYPTION_KEYS: `k1:${Buffer.alloc(32).toString('base64')}`,
   DIRECTORY_KEYS: `k1:${Buffer.alloc(32).toString('base64')}`,
   // From the downward API.

@@ -50,7 +50,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if .Values.urls.internal -}}
 {{ .Values.urls.internal }}
 {{- else -}}
-http://{{ include "relay-operator.relayName" . }}.{{ .Release.Namespace }}.svc:{{ .Values.relay.service.port }}
+{{ ternary "https" "http" (ne .Values.relay.tls.secretName "") }}://{{ include "relay-operator.relayName" . }}.{{ .Release.Namespace }}.svc:{{ .Values.relay.service.port }}
 {{- end -}}
 {{- end -}}
 
@@ -65,6 +65,40 @@ http://{{ include "relay-operator.relayName" . }}.{{ .Release.Namespace }}.svc:{
     secretKeyRef:
       name: {{ .from.name }}
       key: {{ .from.key }}
+{{- end -}}
+
+{{/* Settings of a link's TLS. Takes (dict "prefix" "REDIS_TLS" "folder" "redis" "link" .Values.links.relayRedis). */}}
+{{- define "relay-operator.linkEnv" -}}
+{{- $folder := printf "/etc/relay-operator/%s" .folder -}}
+{{- if .link.secretName }}
+- { name: {{ .prefix }}_CA_FILE, value: {{ $folder }}/ca.crt }
+{{- if .link.clientCertificate }}
+- { name: {{ .prefix }}_CERT_FILE, value: {{ $folder }}/tls.crt }
+- { name: {{ .prefix }}_KEY_FILE, value: {{ $folder }}/tls.key }
+{{- end }}
+{{- end }}
+{{- with .link.serverName }}
+- { name: {{ $.prefix }}_SERVER_NAME, value: {{ . | quote }} }
+{{- end }}
+{{- end -}}
+
+{{/* Mounts of Secrets with PEM files, where they are named. Takes (dict "folder" Secret's name, …). */}}
+{{- define "relay-operator.pemMounts" -}}
+{{- range $folder, $secretName := . }}
+{{- if $secretName }}
+- { name: tls-{{ $folder }}, mountPath: /etc/relay-operator/{{ $folder }}, readOnly: true }
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Their volumes. No subPath anywhere: such a mount never sees a renewal. */}}
+{{- define "relay-operator.pemVolumes" -}}
+{{- range $folder, $secretName := . }}
+{{- if $secretName }}
+- name: tls-{{ $folder }}
+  secret: { secretName: {{ $secretName }}, defaultMode: 0440 }
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "relay-operator.podSecurityContext" -}}
