@@ -27,3 +27,15 @@ export const ErrorCode = { clientEventRate: 4301, watchlistTooLong: 4302 } as co
 
 /** RFC 6455, 7.4.1: a data type that the endpoint does not accept. Binary frames are no part of the Pusher protocol. */
 export const UNSUPPORTED_DATA = 1003;
+
+/** RFC 6455, 5.5: a control frame has at most 125 bytes, and two of them are the code. */
+const MAX_REASON_BYTES = 123;
+
+/** What a close frame has room for of a message, in whole characters: `ws` throws at more. `pusher:error`, which goes before it, says it all. */
+export function closeReason(message: string): string {
+  const bytes = Buffer.from(message);
+  if (bytes.length <= MAX_REASON_BYTES) return message;
+  let end = MAX_REASON_BYTES;
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end);
+}

@@ -6,7 +6,7 @@ import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
 import { takeToken, type Bucket } from '../limits/token-bucket.ts';
 import { judgeClientEvent } from '../protocol/client-event.ts';
 import { parseClientMessage, type ClientMessage } from '../protocol/client-message.ts';
-import { CloseCode, type Close } from '../protocol/close-codes.ts';
+import { CloseCode, closeReason, type Close } from '../protocol/close-codes.ts';
 import {
   CONNECTING,
   dueTimeout,
@@ -231,7 +231,7 @@ export class RelaySocket implements Subscriber {
 
   #close(code: number, message: string): void {
     this.#hub.outbox.flushOne(this);
-    this.#webSocket.close(code, message);
+    this.#webSocket.close(code, closeReason(message));
   }
 
   #release(): void {

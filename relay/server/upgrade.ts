@@ -12,7 +12,7 @@ import { servingState, type WebSocketVisit } from '../gate/visit.ts';
 import type { RateLimiter } from '../limits/rate-limiter.ts';
 import { connectSubject, type RateSettings } from '../limits/rate-subject.ts';
 import type { Occupancy } from '../occupancy/occupancy.ts';
-import { CloseCode } from '../protocol/close-codes.ts';
+import { CloseCode, closeReason } from '../protocol/close-codes.ts';
 import { errorMessage } from '../protocol/server-message.ts';
 import { socketId } from '../protocol/socket-id.ts';
 import type { Hub } from './hub.ts';
@@ -144,7 +144,7 @@ export class Upgrade {
     const closeCode = close ?? CloseCode.unauthorized;
     webSocket.on('error', ignore);
     webSocket.send(errorMessage(closeCode, message));
-    webSocket.close(closeCode, message);
+    webSocket.close(closeCode, closeReason(message));
   }
 
   #serverFor(app: App | undefined): WebSocketServer {
