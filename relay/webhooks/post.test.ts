@@ -138,6 +138,22 @@ test('nobody listens; no answer in time; not HTTP', async () => {
 });
 
 test.each([
+  [
+    '101 that was not asked for',
+    'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+    'unreachable',
+  ],
+  ['nothing but 103', 'HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n', 'timeout'],
+  ['half a head', 'HTTP/1.1 200 OK\r\nX-', 'timeout'],
+] as const)('%s', async (_what, bytes, reason) => {
+  const tcp = createTcpServer(
+    (socket) => void socket.on('error', () => undefined).once('data', () => socket.write(bytes)),
+  );
+  await using server = await listening(tcp, () => undefined);
+  expect(await post(`http://127.0.0.1:${server.port}/`, { timeoutMs: 300 })).toEqual({ outcome: 'failed', reason });
+});
+
+test.each([
   'ftp://127.0.0.1/',
   'file:///etc/passwd',
   'http://user:pass@127.0.0.1/',

@@ -130,13 +130,19 @@ function pinned(addresses: readonly string[]): LookupFunction {
 
 function answerTo(request: ClientRequest, body: Buffer, signal: AbortSignal): Promise<PostResult> {
   const { promise, resolve } = Promise.withResolvers<PostResult>();
+  let isAnswered = false;
   request.once('response', (response) => {
+    isAnswered = true;
     drained(response, () => resolve(judged(response.statusCode ?? 0)));
   });
   // Stays attached: a connection may fail again after the answer.
   request.on('error', (error) => {
     if (signal.aborted) resolve({ outcome: 'failed', reason: 'timeout' });
     else resolve({ outcome: 'failed', reason: isCertificateError(error) ? 'tls' : 'unreachable' });
+  });
+  // Neither of both comes when the endpoint answers 101 and nobody here wants to switch protocols.
+  request.once('close', () => {
+    if (!isAnswered) resolve({ outcome: 'failed', reason: signal.aborted ? 'timeout' : 'unreachable' });
   });
   request.end(body);
   return promise;
