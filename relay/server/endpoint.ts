@@ -60,6 +60,15 @@ export type Endpoint = Described & {
   ) => string | object | Promise<string | object>;
 };
 
+/** What a signed request has in its query besides. */
+const SIGNATURE_PARAMETERS: ReadonlySet<string> = new Set([
+  'auth_key',
+  'auth_timestamp',
+  'auth_version',
+  'auth_signature',
+  'body_md5',
+]);
+
 /** For endpoints that have no parameters, no query or no body. */
 export const NOTHING = z.unknown();
 
@@ -74,17 +83,25 @@ export function endpoint<P, Q, B>(spec: Spec<P, Q, B>): Endpoint {
       return handle({
         app,
         params: parsed(spec.params, params, 'parameter_invalid'),
-        query: parsed(
-          spec.query,
-          spec.query === NOTHING ? undefined : Object.fromEntries(visit.parameters),
-          'parameter_invalid',
-        ),
+        query: parsed(spec.query, spec.query === NOTHING ? undefined : queryOf(spec, visit), 'parameter_invalid'),
         body: parsed(spec.body, spec.body === NOTHING ? undefined : content(visit, form), 'body_invalid'),
         visit,
         reply,
       });
     },
   };
+}
+
+/** Pusher's parameters may be followed by what only Pusher knows. A misspelt filter of our own would show everything instead of a mistake. */
+function queryOf({ surface, query }: Pick<Endpoint, 'surface' | 'query'>, { parameters }: HttpVisit): object {
+  if (surface === 'relay' && query instanceof z.ZodObject) {
+    const known = Object.keys(query.shape);
+    const unknown = parameters.find(([name]) => !known.includes(name) && !SIGNATURE_PARAMETERS.has(name))?.[0];
+    if (unknown !== undefined) {
+      throw new Refused('parameter_invalid', `${unknown}: unknown parameter. Known ones here: ${known.join(', ')}`);
+    }
+  }
+  return Object.fromEntries(parameters);
 }
 
 function parsed<T>(schema: z.ZodType<T>, value: unknown, code: 'parameter_invalid' | 'body_invalid'): T {
@@ -94,8 +111,14 @@ function parsed<T>(schema: z.ZodType<T>, value: unknown, code: 'parameter_invali
   const [issue] = result.error.issues;
   const where = issue === undefined ? '' : placeOf(issue.path);
   const fallback = code === 'body_invalid' ? 'the body' : 'the query';
-  throw new Refused(code, `${where === '' ? fallback : where}: ${issue?.message ?? 'not valid'}`);
+  throw new Refused(code, `${where === '' ? fallback : where}: ${issue === undefined ? 'not valid' : told(issue)}`);
 }
+
+/** What is not there is said to be missing, where zod would speak of a type `undefined`. */
+const told = (issue: z.core.$ZodIssue): string =>
+  issue.code === 'invalid_type' && issue.message.endsWith('received undefined')
+    ? `is required: expected ${issue.expected}`
+    : issue.message;
 
 /** `batch[2].name` */
 function placeOf(path: readonly PropertyKey[]): string {

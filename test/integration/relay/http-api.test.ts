@@ -334,11 +334,55 @@ describe('signing for backends', () => {
       { socket_id: '1.2', channel_name: 'presence-x', channel_data: '{}' },
       'body_invalid',
     ],
+    [
+      '/auth/channel',
+      'a member of whom nothing is said',
+      { socket_id: '1.2', channel_name: 'presence-x' },
+      'body_invalid',
+    ],
     ['/auth/user', 'no user', { socket_id: '1.2', user_data: '{}' }, 'body_invalid'],
     ['/auth/user', 'no JSON', { socket_id: '1.2', user_data: 'ada' }, 'body_invalid'],
     ['/auth/user', 'nothing', '', 'body_invalid'],
   ])('%s refuses %s', async (path, _, body, code) => {
     expect(await call('POST', path, body)).toMatchObject(refused(400, code));
+  });
+});
+
+describe('mistakes are named', () => {
+  test.each<[string, string, string, unknown, string]>([
+    ['what is missing', 'POST', '/events', { channel: 'x', data: '' }, 'name: is required: expected string'],
+    [
+      'what is missing in a batch',
+      'POST',
+      '/batch_events',
+      { batch: [{ name: 'a', data: '' }] },
+      'batch[0].channel: is required: expected string',
+    ],
+    [
+      'a misspelt filter, which would show every connection',
+      'GET',
+      '/connections?chanel=x',
+      undefined,
+      'chanel: unknown parameter. Known ones here: channel, user, limit, cursor',
+    ],
+    [
+      'a misspelt time',
+      'GET',
+      '/analytics?since=2026-11-22T18:00:00Z',
+      undefined,
+      'since: unknown parameter. Known ones here: granularity, from, to',
+    ],
+  ])('%s', async (_, method, path, body, message) => {
+    expect(await call(method, path, body)).toMatchObject({ status: 400, json: { error: { message } } });
+  });
+
+  test("the signature's own parameters are not taken for mistakes", async () => {
+    const sdk = serverSdk(relay.port);
+    const signed = sdk.createSignedQueryString({ method: 'GET', path: '/api/v1/apps/101/connections', params: {} });
+    expect(await call('GET', `/connections?${signed}`, undefined, {})).toMatchObject({
+      status: 200,
+      json: { connections: [] },
+    });
   });
 });
 
