@@ -42,6 +42,7 @@ describe('the corpus', () => {
 });
 
 const mail = 'ada@example.com';
+const jwtHeader = Buffer.from('{"alg":"none"}').toString('base64url');
 describe('only the match is replaced', () => {
   test.each([
     ['plain text', `to ${mail}.`, 'to [REDACTED].'],
@@ -195,6 +196,12 @@ describe('linear: ten times the text is not a hundred times the steps', () => {
     ['bearers', (n) => 'bearer '.repeat(n / 7)],
     ['digits', (n) => '4'.repeat(n)],
     ['groups of digits', (n) => '4 '.repeat(n / 2)],
+    ['groups with dots', (n) => '4111.'.repeat(n / 5)],
+    ['cards side by side', (n) => '4111 1111 1111 1111 '.repeat(n / 20)],
+    ['parts of JWTs', (n) => `${jwtHeader}.a.`.repeat(n / 23)],
+    ['versions of hosts', (n) => 'a@b.1.2.'.repeat(n / 8)],
+    ['spaces', (n) => `${' '.repeat(n - 8)}"a@b.cc"`],
+    ['strings of spaces', (n) => JSON.stringify(Array.from({ length: n / 64 }, () => ' '.repeat(60)))],
     ['underscores', (n) => 'ghp_'.repeat(n / 4)],
     ['depth', (n) => `${'['.repeat(n / 4)}${'"a@b.cc",'.repeat(n / 32)}1${']'.repeat(n / 4)}`],
     ['backslashes', (n) => `"${'\\\\'.repeat(n / 2)}@"`],
