@@ -34,7 +34,7 @@ export function authEndpoints(): readonly Endpoint[] {
       id: 'authorizeChannel',
       summary: 'Sign a subscription to a private, presence or encrypted channel',
       description:
-        'For backends. Presence channels take channel_data with user_id (and user_info). For encrypted channels add shared_secret to the answer before it goes to the browser: the relay does not know it.',
+        'For backends. Presence channels take channel_data with user_id (and user_info); without it the member is who signed in at that socket. For encrypted channels add shared_secret to the answer before it goes to the browser: the relay does not know it.',
       params: NOTHING,
       query: NOTHING,
       body: channelBody,
@@ -46,7 +46,9 @@ export function authEndpoints(): readonly Endpoint[] {
         if (channel.kind === 'public' || channel.kind === 'user') throw new Refused('channel_without_auth');
         if (channel.kind === 'encrypted' && !app.channels.encrypted) throw new Refused('encryption_disabled');
         const channelData = body.channel_data === undefined ? undefined : textOf(body.channel_data);
-        if (channel.kind === 'presence') requireJson(channelData, 'channel_data', 'user_id');
+        // Without it the member is who signed in at the socket.
+        if (channel.kind === 'presence' && channelData !== undefined)
+          requireJson(channelData, 'channel_data', 'user_id');
         const signed = { socketId: body.socket_id, channel: channel.name, channelData };
         return {
           auth: signChannel(signingKey(app, visit), signed),
@@ -80,8 +82,7 @@ export function authEndpoints(): readonly Endpoint[] {
 const textOf = (value: string | object): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
 /** What the relay itself would refuse at the socket is refused here, where the developer sees why. */
-function requireJson(text: string | undefined, field: string, id: 'id' | 'user_id'): void {
-  if (text === undefined) throw new Refused('body_invalid', `${field}: a presence channel needs it, with ${id}`);
+function requireJson(text: string, field: string, id: 'id' | 'user_id'): void {
   let value: unknown;
   try {
     value = JSON.parse(text);
