@@ -147,22 +147,27 @@ test('a relay whose certificate is not there, or has another key, does not start
   await expect(started({ ...files, cert: join(directory.path, 'absent') })).rejects.toThrow(/ENOENT/);
 });
 
-test('connections that say nothing, or half a handshake, do not keep the relay from stopping', async () => {
-  await using directory = await temporaryDirectory('tls');
-  const { files } = await mounted(directory.path, first);
-  const { relay, port } = await started(files);
-  const silent = connectPlain(port, '127.0.0.1');
-  const half = connectPlain(port, '127.0.0.1');
-  await Promise.all([once(silent, 'connect'), once(half, 'connect')]);
-  const ended = Promise.all([once(silent, 'close'), once(half, 'close')]);
-  silent.on('error', () => undefined);
-  half.on('error', () => undefined);
-  half.write(Buffer.from([0x16, 0x03, 0x01]));
-  // Both have arrived once a later connection is served.
-  await subject(port);
-  await relay[Symbol.asyncDispose]();
-  await ended;
-});
+// Sooner than the handshake's own limit of 10 s would cut them.
+test(
+  'connections that say nothing, or half a handshake, do not keep the relay from stopping',
+  { timeout: 9_000 },
+  async () => {
+    await using directory = await temporaryDirectory('tls');
+    const { files } = await mounted(directory.path, first);
+    const { relay, port } = await started(files);
+    const silent = connectPlain(port, '127.0.0.1');
+    const half = connectPlain(port, '127.0.0.1');
+    await Promise.all([once(silent, 'connect'), once(half, 'connect')]);
+    const ended = Promise.all([once(silent, 'close'), once(half, 'close')]);
+    silent.on('error', () => undefined);
+    half.on('error', () => undefined);
+    half.write(Buffer.from([0x16, 0x03, 0x01]));
+    // Both have arrived once a later connection is served.
+    await subject(port);
+    await relay[Symbol.asyncDispose]();
+    await ended;
+  },
+);
 
 /** A request and a WebSocket in plaintext: status and code of the one, close code of the other (undefined: it was let in). */
 async function plaintext(port: number, token: string, headers: Record<string, string> = {}) {
