@@ -35,10 +35,12 @@ test.each([
   [{ TLS_CERT_FILE: 'tls.crt' }, /TLS_KEY_FILE/],
   [{ TLS_KEY_FILE: 'tls.key' }, /TLS_CERT_FILE/],
   [{ REQUIRE_TLS: 'true' }, /REQUIRE_TLS.*everybody/],
+  [{ PROXY_PROTOCOL: 'required' }, /PROXY_PROTOCOL.*TRUSTED_PROXIES/],
+  [{ TRUSTED_PROXIES: '10.0.0.0/8, ingress' }, /TRUSTED_PROXIES: ingress is no address/],
   [{ REDIS_TLS_SERVER_NAME: 'redis.internal' }, /REDIS_URL must start with rediss/],
   [{ REDIS_TLS_CA_FILE: '/nowhere/ca.crt' }, /REDIS_TLS_CA_FILE: the file cannot be read \(ENOENT\)/],
   [{ REDIS_TLS_CA_FILE: import.meta.filename }, /REDIS_TLS_CA_FILE: the file is not PEM/],
-])('refuses TLS settings that are not what somebody meant: %o', (tls, message) => {
+])('refuses settings of the way in that are not what somebody meant: %o', (tls, message) => {
   const result = readConfig([], { ...environment, ...tls });
   expect(result.kind === 'invalid' ? result.text : '').toMatch(message);
 });
@@ -46,6 +48,7 @@ test.each([
 test.each([
   { TLS_CERT_FILE: 'tls.crt', TLS_KEY_FILE: 'tls.key', REQUIRE_TLS: 'false' },
   { TRUSTED_PROXIES: '10.0.0.0/8', REQUIRE_TLS: 'true' },
+  { TRUSTED_PROXIES: '10.0.0.0/8, 2001:db8::1', FORWARDED_HEADER: 'forwarded', PROXY_PROTOCOL: 'required' },
 ])('takes %o', (tls) => {
   expect(readConfig([], { ...environment, ...tls }).kind).toBe('settings');
 });

@@ -74,6 +74,12 @@ const settings = z.object({
     .enum(['x-forwarded-for', 'forwarded'])
     .default('x-forwarded-for')
     .describe('The header in which they say it. The other one is ignored, whoever sends it.'),
+  PROXY_PROTOCOL: z
+    .enum(['off', 'required'])
+    .default('off')
+    .describe(
+      'required: connections of TRUSTED_PROXIES begin with a PROXY protocol header, version 1 or 2, before TLS too; without one they are cut. Of others none is read.',
+    ),
   GEOIP_DATABASE: z
     .string()
     .default('')
@@ -116,11 +122,13 @@ export function readConfig(
 }
 
 function contradictionIn(config: RelayConfig): string | undefined {
-  const { TLS_CERT_FILE, TLS_KEY_FILE, REQUIRE_TLS, TRUSTED_PROXIES } = config;
+  const { TLS_CERT_FILE, TLS_KEY_FILE, REQUIRE_TLS, TRUSTED_PROXIES, PROXY_PROTOCOL } = config;
   if ((TLS_CERT_FILE === undefined) !== (TLS_KEY_FILE === undefined))
     return 'TLS_CERT_FILE and TLS_KEY_FILE: one is of no use without the other';
   if (REQUIRE_TLS === true && TLS_CERT_FILE === undefined && TRUSTED_PROXIES.length === 0)
     return 'REQUIRE_TLS: without TLS_CERT_FILE and TRUSTED_PROXIES everybody would be refused';
+  if (PROXY_PROTOCOL === 'required' && TRUSTED_PROXIES.length === 0)
+    return 'PROXY_PROTOCOL: headers are read from TRUSTED_PROXIES only, and there are none';
   return redisTlsContradiction(config);
 }
 

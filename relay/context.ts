@@ -131,7 +131,11 @@ export async function createRelayContext(
       maxSubscriptions: config.RELAY_MAX_SUBSCRIPTIONS,
       rates: { app: config.RELAY_DEFAULT_RATE, testToken: config.RELAY_TEST_RATE },
       transport: transportOf(config),
-      proxies: { trusted: new IpRanges(config.TRUSTED_PROXIES), header: config.FORWARDED_HEADER },
+      proxies: {
+        trusted: new IpRanges(config.TRUSTED_PROXIES),
+        header: config.FORWARDED_HEADER,
+        proxyProtocol: config.PROXY_PROTOCOL === 'required',
+      },
     },
   );
 

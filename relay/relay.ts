@@ -9,6 +9,7 @@ import type { Geography } from './access/countries.ts';
 import { noGeography } from './access/geoip-database.ts';
 import { geoipMetrics } from './access/geoip-metrics.ts';
 import type { IpRanges } from './access/ip-ranges.ts';
+import { ProxyFront } from './access/proxy-front.ts';
 import { TrustedProxies } from './access/trusted-proxies.ts';
 import type { ActivityLog } from './activity/activity.ts';
 import type { Bus, BusListener } from './bus/bus.ts';
@@ -102,7 +103,12 @@ export type RelaySettings = {
   /** Left out: plaintext. */
   readonly transport?: TransportSettings;
   /** Who may say, in which header, on whose behalf it calls. */
-  readonly proxies: { readonly trusted: IpRanges; readonly header: ForwardingHeader };
+  readonly proxies: {
+    readonly trusted: IpRanges;
+    readonly header: ForwardingHeader;
+    /** They begin each connection with a PROXY protocol header. Left out: they do not. */
+    readonly proxyProtocol?: boolean;
+  };
 };
 
 export type Relay = AsyncDisposable & {
@@ -150,9 +156,11 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     transportSettings.requireTls &&
     cameInPlaintext({ encrypted: isEncrypted(request.socket), forwardedProto: proxies.protocolOf(request) });
   const geography = parts.geography ?? noGeography(geoipMetrics(parts.metricsRegistry));
+  let proxyFront: ProxyFront | undefined;
   const proxies = new TrustedProxies({
     ranges: settings.proxies.trusted,
     header: settings.proxies.header,
+    peerOf: (socket) => proxyFront?.peerOf(socket) ?? socket.remoteAddress ?? '',
     ignored: () => metrics.forwardingHeadersIgnored.inc(),
   });
   const writing = keepWriting(usage, Date.now);
@@ -288,6 +296,12 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     registry: parts.metricsRegistry,
     log,
   });
+  if (settings.proxies.proxyProtocol === true) {
+    proxyFront = new ProxyFront(app.server, {
+      mustSend: (peer) => proxies.trusts(peer),
+      onInvalid: () => metrics.proxyHeadersInvalid.inc(),
+    });
+  }
   const clients = await listen({ app, upgrade, transport }, settings.host, settings.port);
   const management =
     settings.metricsPort === undefined
@@ -317,6 +331,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
       stopFence();
       stopGeography();
       await drain(registry.all(), 0, () => Promise.resolve());
+      proxyFront?.[Symbol.dispose]();
       await clients[Symbol.asyncDispose]();
       await writing[Symbol.asyncDispose]();
       sweeping[Symbol.dispose]();

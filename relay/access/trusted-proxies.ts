@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { clientAddress, type ForwardingHeader } from './client-address.ts';
 import { parseIpAddress, parseIpRange, type IpAddress, type IpRange } from './ip-address.ts';
 import type { IpRanges } from './ip-ranges.ts';
@@ -19,6 +20,8 @@ export function parseIpRanges(text: string): readonly IpRange[] {
 export type TrustedProxiesParts = {
   readonly ranges: IpRanges;
   readonly header: ForwardingHeader;
+  /** The other end of a connection, as PROXY protocol said. Default: the peer itself. */
+  readonly peerOf?: (socket: Socket) => string;
   /** A forwarding header came from somebody who may not send one. */
   readonly ignored: () => void;
 };
@@ -40,7 +43,7 @@ export class TrustedProxies {
     if (value === undefined && !needed) return undefined;
     // Node joins several lines by commas, in their order, as HTTP has it for lists.
     const forwarded = typeof value === 'string' ? [value] : (value ?? []);
-    const peer = request.socket.remoteAddress ?? '';
+    const peer = this.#peerOf(request.socket);
     if (!this.#isTrusted(request.socket, peer)) {
       if (forwarded.length > 0) ignored();
       return needed ? parseIpAddress(peer) : undefined;
@@ -51,17 +54,24 @@ export class TrustedProxies {
   /** What a trusted proxy says of how it was called (X-Forwarded-Proto); undefined: nothing, or it is nobody who may say so. */
   protocolOf({ headers, socket }: IncomingMessage): string | undefined {
     const value = headers['x-forwarded-proto'];
-    if (value === undefined || !this.#isTrusted(socket, socket.remoteAddress ?? '')) return undefined;
+    if (value === undefined || !this.#isTrusted(socket, this.#peerOf(socket))) return undefined;
     return Array.isArray(value) ? value.join(',') : value;
   }
 
+  trusts(peer: string): boolean {
+    const address = parseIpAddress(peer);
+    return address !== undefined && this.#parts.ranges.has(address);
+  }
+
+  #peerOf(socket: Socket): string {
+    return this.#parts.peerOf?.(socket) ?? socket.remoteAddress ?? '';
+  }
+
   #isTrusted(connection: object, peer: string): boolean {
-    const { ranges } = this.#parts;
-    if (ranges.empty) return false;
+    if (this.#parts.ranges.empty) return false;
     const known = this.#peers.get(connection);
     if (known !== undefined) return known;
-    const address = parseIpAddress(peer);
-    const trusted = address !== undefined && ranges.has(address);
+    const trusted = this.trusts(peer);
     this.#peers.set(connection, trusted);
     return trusted;
   }

@@ -13,6 +13,7 @@ export type RelayMetrics = {
   readonly clientMessages: Counter<'type'>;
   readonly degraded: Counter<'part'>;
   readonly forwardingHeadersIgnored: Counter;
+  readonly proxyHeadersInvalid: Counter;
 };
 
 export type MetricSources = {
@@ -67,6 +68,11 @@ export function relayMetrics(registry: Registry, sources: MetricSources): RelayM
       name: 'relay_degraded_total',
       help: 'Answers given without Redis: subscriptions that are local for now, counts and rate limits of this replica alone.',
       labelNames: ['part'],
+      registers,
+    }),
+    proxyHeadersInvalid: new Counter({
+      name: 'relay_proxy_protocol_errors_total',
+      help: 'Connections of TRUSTED_PROXIES that did not begin with a valid PROXY protocol header (PROXY_PROTOCOL) and were cut.',
       registers,
     }),
     forwardingHeadersIgnored: new Counter({

@@ -41,6 +41,7 @@ const EVERYTHING = {
     service: { type: 'NodePort', nodePort: 30_601 },
     trustedProxies: ['10.0.0.0/8', '2001:db8::/32'],
     forwardedHeader: 'forwarded',
+    proxyProtocol: true,
     geoipDatabase: '/geoip/GeoLite2-Country.mmdb',
   },
 };
