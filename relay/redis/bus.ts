@@ -51,6 +51,8 @@ export class RedisBus implements Bus {
   readonly #options: RedisBusOptions;
   readonly #patience: Patience;
   readonly #interests = new Map<string, Interest>();
+  /** Those whose state is `unknown`, so that a new channel does not cost a look at all the others. */
+  readonly #unknown = new Map<string, Interest>();
   readonly #sweep: NodeJS.Timeout;
   #flushScheduled = false;
   #reassertedAt: number;
@@ -112,6 +114,7 @@ export class RedisBus implements Bus {
   #newInterest(name: string, appId: string, channel: string): Interest {
     const interest: Interest = { appId, channel, count: 0, idleSince: undefined, state: 'unknown', waiting: [] };
     this.#interests.set(name, interest);
+    this.#unknown.set(name, interest);
     return interest;
   }
 
@@ -127,8 +130,14 @@ export class RedisBus implements Bus {
   };
 
   readonly #forgetConfirmations = (): void => {
-    for (const interest of this.#interests.values()) interest.state = 'unknown';
+    for (const [name, interest] of this.#interests) this.#forget(name, interest);
   };
+
+  #forget(name: string, interest: Interest): void {
+    interest.state = 'unknown';
+    // Not one that was given up meanwhile: another may have its name by now.
+    if (this.#interests.get(name) === interest) this.#unknown.set(name, interest);
+  }
 
   /** At the end of the turn, so that the subscriptions of many sockets go out as one command. */
   readonly #scheduleFlush = (): void => {
@@ -136,14 +145,14 @@ export class RedisBus implements Bus {
     this.#flushScheduled = true;
     setImmediate(() => {
       this.#flushScheduled = false;
-      this.#subscribeToAll('unknown');
+      this.#subscribeToAll(this.#unknown);
     });
   };
 
-  #subscribeToAll(state: Interest['state']): void {
+  #subscribeToAll(interests: Iterable<readonly [name: string, interest: Interest]>): void {
     const byApp = new Map<string, Map<string, Interest>>();
-    for (const [name, interest] of this.#interests) {
-      if (interest.state !== state || interest.count === 0) continue;
+    for (const [name, interest] of interests) {
+      if (interest.count === 0) continue;
       const names = byApp.get(interest.appId) ?? new Map<string, Interest>();
       byApp.set(interest.appId, names.set(name, interest));
     }
@@ -161,7 +170,10 @@ export class RedisBus implements Bus {
       for (const [, interest] of wanted) settle(interest, 'degraded');
       return;
     }
-    for (const [, interest] of wanted) interest.state = 'asked';
+    for (const [name, interest] of wanted) {
+      interest.state = 'asked';
+      this.#unknown.delete(name);
+    }
     try {
       await subscriber.ssubscribe(...wanted.map(([name]) => name));
       for (const [name, interest] of wanted) {
@@ -174,7 +186,7 @@ export class RedisBus implements Bus {
       // Away: `ready` and the sweep try again; the outage itself is logged once by the connection.
       const left: string[] = [];
       for (const [name, interest] of wanted) {
-        interest.state = 'unknown';
+        this.#forget(name, interest);
         settle(interest, 'degraded');
         if (!this.#interests.has(name)) left.push(name);
       }
@@ -186,13 +198,14 @@ export class RedisBus implements Bus {
     const { subscriber, now, lingerMs = DEFAULT_LINGER_MS } = this.#options;
     if (subscriber instanceof Cluster && now() - this.#reassertedAt >= CLUSTER_REASSERT_MS) {
       this.#reassertedAt = now();
-      this.#subscribeToAll('confirmed');
+      this.#subscribeToAll([...this.#interests].filter(([, { state }]) => state === 'confirmed'));
     }
     const over = new Map<string, string[]>();
     let unconfirmed = false;
     for (const [name, interest] of this.#interests) {
       if (interest.idleSince !== undefined && now() - interest.idleSince >= lingerMs) {
         this.#interests.delete(name);
+        this.#unknown.delete(name);
         // What was asked is seen to when the answer comes. `unknown` may be subscribed all the same: a command that timed out was sent.
         if (interest.state === 'asked') continue;
         const names = over.get(interest.appId);
