@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { expect, test } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { isClean, runLoad, type LoadResult } from '../../../bench/load.ts';
+import { isClean, runLoad, type LoadResult } from '#bench/load.ts';
 import { MemoryWorld } from '../relay/memory-relay.ts';
 
 /** What the server does to the third event it gets, for the first subscriber only. */
