@@ -30,7 +30,7 @@ export class Origins {
 }
 
 /** An Origin header that is none. */
-export const UNREADABLE_ORIGIN = '';
+const UNREADABLE_ORIGIN = '';
 
 /** Of a request; undefined: it has none, as from anything that is not a browser. */
 export function originOf(header: string | undefined): string | undefined {
@@ -46,7 +46,7 @@ const DEFAULT_PORTS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** In lower case and without a port that the scheme has anyway; `null` is one (sandboxed pages, files). undefined: not an origin. */
-export function canonicalOrigin(text: string): string | undefined {
+function canonicalOrigin(text: string): string | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   if (text === 'null') return text;
   const [, scheme, host, port] = FORM.exec(text.toLowerCase()) ?? [];

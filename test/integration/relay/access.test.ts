@@ -1,6 +1,8 @@
 import { copyFile, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
@@ -314,6 +316,21 @@ describe('ipAllowlist', () => {
   ])('is not taken in by %s', async (value) => {
     await allow({ ipAllowlist: ['203.0.113.9'] });
     expect(await get(relay, { ...bearer, ...from(value) })).toEqual({ status: 403, code: 'ip_not_allowed' });
+  });
+
+  test.each([
+    ['in two lines, as one list', ['x-FORWARDED-for: 203.0.113.9', 'X-Forwarded-For: 198.51.100.7'], '403'],
+    ['in two lines, the client last', ['X-Forwarded-For: 198.51.100.7', 'X-Forwarded-For: 203.0.113.9'], '200'],
+    ['folded over lines', ['X-Forwarded-For: 203.0.113.9,', ' 198.51.100.7'], '400'],
+    ['with a space before the colon', ['X-Forwarded-For : 203.0.113.9'], '400'],
+    ['under a name that looks like it', ['X_Forwarded_For: 203.0.113.9'], '403'],
+    ['empty in the last line', ['X-Forwarded-For: 203.0.113.9', 'X-Forwarded-For:'], '403'],
+  ])('takes the header %s', async (_, lines, expected) => {
+    await allow({ ipAllowlist: ['203.0.113.9'] });
+    const socket = connect(relay.port, '127.0.0.1');
+    const head = ['GET /apps/101/channels HTTP/1.1', 'Host: relay', `Authorization: ${bearer.authorization}`];
+    socket.write([...head, ...lines, 'Connection: close', '\r\n'].join('\r\n'));
+    expect((await text(socket)).slice(9, 12)).toBe(expected);
   });
 
   test('a header counts only from a trusted proxy; those of others are counted', async () => {
