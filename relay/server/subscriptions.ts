@@ -1,4 +1,5 @@
 import type { App } from '../directory/directory.ts';
+import { takeToken, type Bucket } from '../limits/token-bucket.ts';
 import type { ClientMessage } from '../protocol/client-message.ts';
 import { judgeSubscription, type SubscriptionVerdict } from '../protocol/subscription-request.ts';
 import {
@@ -28,6 +29,7 @@ export class Subscriptions {
   readonly #hub: Hub;
   readonly #socket: SubscribingSocket;
   readonly #byChannel = new Map<string, Subscription>();
+  #joins: Bucket | undefined;
 
   constructor(hub: Hub, socket: SubscribingSocket) {
     this.#hub = hub;
@@ -63,6 +65,7 @@ export class Subscriptions {
     });
     if ('refusal' in verdict) return this.#happened(request.channel, { type: 'refused', refusal: verdict.refusal });
     if (known !== undefined) return this.#happened(request.channel, { type: 'requested' });
+    if (!this.#mayJoin()) return this.#happened(request.channel, { type: 'refused', refusal: TOO_MANY_JOINS });
     const admitted = this.#screened(app, verdict);
     if ('refusal' in admitted) return this.#happened(request.channel, { type: 'refused', refusal: admitted.refusal });
     this.#byChannel.set(request.channel, { state: 'none', userId: admitted.member?.userId });
@@ -75,6 +78,14 @@ export class Subscriptions {
 
   close(): void {
     for (const channel of this.#byChannel.keys()) this.#happened(channel, { type: 'connectionClosed' });
+  }
+
+  /** As many at once as it may have; whoever comes and goes without end would cost bus and counts more than all others do. */
+  #mayJoin(): boolean {
+    const rate = { perSecond: JOINS_PER_SECOND, burst: this.#hub.maxSubscriptions };
+    const { bucket, taken } = takeToken(this.#joins, rate, this.#hub.now());
+    this.#joins = bucket;
+    return taken;
   }
 
   /** What the other members shall see. The signature is of `channel_data` as it was, and has been verified. */
@@ -111,4 +122,10 @@ export class Subscriptions {
   }
 }
 
+const JOINS_PER_SECOND = 50;
+const TOO_MANY_JOINS: SubscriptionRefusal = {
+  type: 'LimitReached',
+  message: `A connection subscribes to at most ${JOINS_PER_SECOND} channels per second in the long run`,
+  status: 403,
+};
 const NO_APP: SubscriptionRefusal = { type: 'AuthError', message: 'No such app', status: 401 };

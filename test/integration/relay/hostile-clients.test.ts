@@ -273,6 +273,29 @@ describe('malformed WebSocket', () => {
   });
 });
 
+test('a client that comes and goes without end is slowed down, and not shut out', async () => {
+  const few = await world.relay({ maxSubscriptions: 3 });
+  try {
+    await using client = await TestClient.connected(few.port);
+    for (let n = 0; n < 500; n += 1) {
+      client.requestSubscription(`orders-${n}`);
+      client.unsubscribe(`orders-${n}`);
+    }
+    await client.settled();
+    const refused = client.all('pusher:subscription_error');
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused).toContainEqual(expect.objectContaining({ type: 'LimitReached', status: 403 }));
+    expect(client.closeCode).toBeUndefined();
+    await eventually(async () => {
+      client.requestSubscription('later');
+      await client.settled();
+      return client.all('pusher_internal:subscription_succeeded', 'later').length === 1;
+    });
+  } finally {
+    await few[Symbol.asyncDispose]();
+  }
+});
+
 describe('slow consumers', () => {
   test('a client that stops reading is dropped, others get everything, memory does not grow', async () => {
     await using slow = await TestClient.connected(relay.port);
