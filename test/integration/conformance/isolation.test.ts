@@ -9,7 +9,7 @@ import { signinMessage, subscribeMessage } from './signed-messages.ts';
 import { CHANNELS, Tenant } from './tenant.ts';
 import { startWebhookReceiver, type WebhookReceiver } from './webhook-receiver.ts';
 
-// Two tenants with the same channels, users and participants on the same relays. Every surface is used by one of them, and nothing of it
+// Long, because it lists every surface. Two tenants with the same channels, users and participants on the same relays. Every surface is used by one of them, and nothing of it
 // may be heard, seen, counted or charged at the other. A new endpoint, or a new kind of webhook, that is not in the lists below fails.
 
 /** Not to be mistaken for a part of a date or an id. */

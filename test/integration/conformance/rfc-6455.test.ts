@@ -5,7 +5,7 @@ import { eventually } from '#test/parts/eventually.ts';
 import { MemoryWorld } from '../relay/memory-relay.ts';
 import { closePayload, frameBytes, handshake, Opcode, RawWebSocket, textFrame } from './raw-web-socket.ts';
 
-// RFC 6455 as a table: what a client may do works, what it must not do ends with the code that the RFC names.
+// Long, because it is a table. RFC 6455: what a client may do works, what it must not do ends with the code that the RFC names.
 
 const world = new MemoryWorld();
 let relay: Relay;
