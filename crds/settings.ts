@@ -47,7 +47,8 @@ export function readSettings<S extends z.ZodObject>(
   const lines = parsed.error.issues.map(({ path, message, code }) => {
     const name = String(path[0] ?? '');
     const missing = code === 'invalid_type' && given.some(([key, value]) => key === name && value === undefined);
-    return `${name}: ${missing ? `is required: ${describe(schema, name)}` : message}`;
+    const wrong = message.endsWith('received NaN') ? 'expected a number' : message;
+    return `${name}: ${missing ? `is required: ${describe(schema, name)}` : wrong}`;
   });
   return { kind: 'invalid', text: `${lines.join('\n')}\n(--help lists all settings)\n` };
 }

@@ -14,6 +14,7 @@ test('what is wrong is said by name, all at once, and never with the secret', ()
   expect(result.kind).toBe('invalid');
   const text = result.kind === 'invalid' ? result.text : '';
   for (const name of ['REDIS_URL', 'DIRECTORY_KEYS', 'PORT']) expect(text).toContain(name);
+  expect(text).toContain('PORT: expected a number\n');
   expect(text).not.toContain('hunter2');
 });
 

@@ -114,11 +114,12 @@ function parsed<T>(schema: z.ZodType<T>, value: unknown, code: 'parameter_invali
   throw new Refused(code, `${where === '' ? fallback : where}: ${issue === undefined ? 'not valid' : told(issue)}`);
 }
 
-/** What is not there is said to be missing, where zod would speak of a type `undefined`. */
-const told = (issue: z.core.$ZodIssue): string =>
-  issue.code === 'invalid_type' && issue.message.endsWith('received undefined')
-    ? `is required: expected ${issue.expected}`
-    : issue.message;
+/** What is not there is said to be missing, and a text that is no number not to be one, where zod would speak of `undefined` and `NaN`. */
+function told(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'invalid_type') return issue.message;
+  if (issue.message.endsWith('received undefined')) return `is required: expected ${issue.expected}`;
+  return issue.message.endsWith('received NaN') ? `expected ${issue.expected}` : issue.message;
+}
 
 /** `batch[2].name` */
 function placeOf(path: readonly PropertyKey[]): string {

@@ -363,6 +363,7 @@ describe('mistakes are named', () => {
       undefined,
       'chanel: unknown parameter. Known ones here: channel, user, limit, cursor',
     ],
+    ['a number that is none', 'GET', '/connections?limit=all', undefined, 'limit: expected number'],
     [
       'a misspelt time',
       'GET',
