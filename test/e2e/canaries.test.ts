@@ -43,7 +43,7 @@ describeOnControlPlane('canaries', (cluster) => {
   let receiver: Receiver;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '-f', 'crds/generated']);
+    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
     for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
     installation = await startInstallation({
       kubeconfig: cluster.adminKubeconfig,

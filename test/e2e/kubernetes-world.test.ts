@@ -19,7 +19,7 @@ import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 
 describeOnControlPlane('a cluster as a World', (cluster) => {
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '-f', 'crds/generated']);
+    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
     await cluster.kubectlOk(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
   });
 

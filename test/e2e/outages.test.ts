@@ -45,7 +45,7 @@ describe('outages', () => {
   beforeAll(async () => {
     cluster = stack.use(await startControlPlane());
     postgres = stack.use(await startPostgres());
-    await cluster.kubectlOk(['apply', '-f', 'crds/generated']);
+    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
     for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
     installation = stack.use(
       await startInstallation({

@@ -19,7 +19,7 @@ describeOnControlPlane('webhooks and scopes', (cluster) => {
   let keyring: Keyring;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '-f', 'crds/generated']);
+    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
     for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
     installation = await startInstallation({
       kubeconfig: cluster.adminKubeconfig,

@@ -20,7 +20,7 @@ describeOnControlPlane('the write budget', (cluster) => {
   let installation: Installation;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '-f', 'crds/generated']);
+    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
     for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
     installation = await startInstallation({
       kubeconfig: cluster.adminKubeconfig,

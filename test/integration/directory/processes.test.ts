@@ -31,7 +31,10 @@ test('one of two operators is frozen in the midst of publishing, and thawed when
   await using relay = await startRelay(redis.url, 'relay');
   await using one = await run('operator-process.ts', database.url, redis.url, 'one');
   await one.waitForLine(/committed \d+/);
-  await eventually(() => relay.follower.position().revision > 20, { timeout: 20_000 });
+  await eventually(() => relay.follower.position().revision > 0, { timeout: 20_000 });
+  // An epoch's log begins where its snapshot was taken, which on a slow machine is later.
+  const first = relay.follower.position().revision;
+  await eventually(() => relay.follower.position().revision > first + 20, { timeout: 20_000 });
   one.signal('SIGSTOP');
   await using two = await run('operator-process.ts', database.url, redis.url, 'two');
   await two.waitForLine(/^committed \d+/);
@@ -42,7 +45,8 @@ test('one of two operators is frozen in the midst of publishing, and thawed when
   expect((await one.exited).code).toBe(3);
   const thawed = relay.follower.position().revision;
   await eventually(() => relay.follower.position().revision > thawed + 20);
-  expect(await expectSameBytes(redis.url, database.url, relay.follower.position().epoch)).toBeGreaterThan(60);
+  const compared = await expectSameBytes(redis.url, database.url, relay.follower.position().epoch);
+  expect(compared).toBeGreaterThan(thawed + 20 - first);
 });
 
 test('an operator is killed again and again, and nothing that was committed is lost', async () => {
