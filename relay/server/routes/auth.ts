@@ -15,7 +15,9 @@ const socketId = z.string().regex(SOCKET_ID_PATTERN, 'must be a socket id such a
 const jsonText = z
   .union([z.string(), z.record(z.string(), z.unknown())], 'must be an object, or JSON text')
   .meta({ description: 'JSON as text, or an object. The answer has the text that was signed: pass it on unchanged.' });
-const userId = z.union([z.string().refine(isUserId), z.number()]);
+const userId = z.string().refine(isUserId);
+/** Of a presence channel a number is an id too; of a sign-in it is not, pusher-js would not take it. */
+const IDS = { id: userId, user_id: z.union([userId, z.number()]) };
 
 const channelBody = z.object({ socket_id: socketId, channel_name: z.string(), channel_data: jsonText.optional() });
 const userBody = z.object({ socket_id: socketId, user_data: jsonText });
@@ -79,7 +81,15 @@ export function authEndpoints(): readonly Endpoint[] {
   ];
 }
 
-const textOf = (value: string | object): string => (typeof value === 'string' ? value : JSON.stringify(value));
+function textOf(value: string | object): string {
+  if (typeof value === 'string') return value;
+  try {
+    return JSON.stringify(value);
+  } catch {
+    // V8 parses any depth, but may run out of stack when it writes it.
+    throw new Refused('body_invalid', 'The body is nested too deeply.');
+  }
+}
 
 /** What the relay itself would refuse at the socket is refused here, where the developer sees why. */
 function requireJson(text: string, field: string, id: 'id' | 'user_id'): void {
@@ -89,7 +99,7 @@ function requireJson(text: string, field: string, id: 'id' | 'user_id'): void {
   } catch {
     throw new Refused('body_invalid', `${field}: must be JSON`);
   }
-  if (z.looseObject({ [id]: userId }).safeParse(value).success) return;
+  if (z.looseObject({ [id]: IDS[id] }).safeParse(value).success) return;
   throw new Refused('body_invalid', `${field}: must have ${id}, a text of 1 to ${MAX_USER_ID} characters`);
 }
 

@@ -340,6 +340,13 @@ describe('signing for backends', () => {
     ],
     ['/auth/user', 'no user', { socket_id: '1.2', user_data: '{}' }, 'body_invalid'],
     ['/auth/user', 'no JSON', { socket_id: '1.2', user_data: 'ada' }, 'body_invalid'],
+    ['/auth/user', 'a number as id', { socket_id: '1.2', user_data: '{"id":7}' }, 'body_invalid'],
+    [
+      '/auth/user',
+      'too deep',
+      `{"socket_id":"1.2","user_data":${'{"toJSON":'.repeat(20_000)}1${'}'.repeat(20_001)}`,
+      'body_invalid',
+    ],
     ['/auth/user', 'nothing', '', 'body_invalid'],
   ])('%s refuses %s', async (path, _, body, code) => {
     expect(await call('POST', path, body)).toMatchObject(refused(400, code));
