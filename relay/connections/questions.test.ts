@@ -55,6 +55,10 @@ describe('asking all replicas', () => {
     const asker = await replica('lonely', () => ({ value: [], reached: true }));
     wire.carry('101', '#answers-lonely', Buffer.from('s\nx\n\n{"type":"answer","id":7}'));
     wire.carry('101', RELAYS_CHANNEL, Buffer.from('s\nx\n\n{"type":"question"}'));
+    for (const about of ['__proto__', '__defineGetter__']) {
+      const question = { type: 'question', id: '7', replyTo: '#answers-lonely', about, with: null };
+      wire.carry('101', RELAYS_CHANNEL, Buffer.from(`s\nx\n\n${JSON.stringify(question)}`));
+    }
     const { answers } = await asker.ask('102', 'echo', 0);
     expect([...answers.keys()]).toEqual(['lonely']);
   });

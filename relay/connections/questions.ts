@@ -61,7 +61,7 @@ export class Questions {
     const { bus, signals, replica } = this.#parts;
     signals.on(QUESTION, (appId, _channel, content) => {
       const { data } = question.safeParse(content);
-      const answerer = data === undefined ? undefined : answerers[data.about];
+      const answerer = data !== undefined && Object.hasOwn(answerers, data.about) ? answerers[data.about] : undefined;
       if (data === undefined || answerer === undefined) return;
       const answer = { type: ANSWER, id: data.id, replica, answer: answerer(appId, data.with) };
       if (data.replyTo === this.#replyTo) {
