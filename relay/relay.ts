@@ -211,6 +211,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   });
   questions.answerWith(connectionAnswers(registry, replica));
   const hub = new Hub({
+    log,
     registry,
     outbox,
     fanOut,
@@ -264,6 +265,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   });
   parts.routes?.(app);
   const upgrade = new Upgrade({
+    log,
     hub,
     directory,
     proxies,

@@ -80,7 +80,11 @@ export const refusals = {
     message: 'Only TLS is served here: connect by https:// or wss://.',
   },
   draining: { status: 503, close: CloseCode.reconnect, message: 'The relay is shutting down. Connect again.' },
-  internal: { status: 500, close: null, message: 'The relay failed to answer. The request id names it in its log.' },
+  internal: {
+    status: 500,
+    close: CloseCode.reconnect,
+    message: 'The relay failed to answer. The request id names it in its log.',
+  },
   replica_silent: {
     status: 503,
     close: null,

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import type { Bus } from '../bus/bus.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { RefusalCode } from '../gate/refusals.ts';
@@ -30,6 +31,7 @@ export type HubParts = {
   readonly arrivals: Arrivals;
   readonly directory: Directory;
   readonly metrics: RelayMetrics;
+  readonly log: Logger;
   readonly now: Monotonic;
   /** Epoch milliseconds. */
   readonly wallClock: () => number;
@@ -63,6 +65,12 @@ export class Hub {
     this.now = parts.now;
     this.wallClock = parts.wallClock;
     this.maxSubscriptions = parts.maxSubscriptions;
+  }
+
+  /** Something in the relay threw while it served this socket: a fault of ours that must not become everybody's. */
+  failed(socket: RelaySocket, error: unknown): void {
+    this.refused('internal');
+    this.#parts.log.error({ err: error, appId: socket.appId, socketId: socket.id }, 'serving a connection failed');
   }
 
   add(socket: RelaySocket): void {

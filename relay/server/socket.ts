@@ -77,7 +77,7 @@ export class RelaySocket implements Subscriber {
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#received(data, isBinary));
     webSocket.on('ping', () => this.#traffic({ type: 'controlFrame' }));
     webSocket.on('pong', () => this.#traffic({ type: 'controlFrame' }));
-    webSocket.on('close', () => this.#happened({ type: 'peerClosed' }));
+    webSocket.on('close', () => this.#guarded({ type: 'peerClosed' }));
     // `ws` has already answered with the close code of RFC 6455 (1002, 1007, 1009); `close` follows.
     webSocket.on('error', () => undefined);
   }
@@ -100,6 +100,17 @@ export class RelaySocket implements Subscriber {
   refuse(code: RefusalCode): void {
     const { close, message } = refusalOf(code);
     this.#happened({ type: 'closeOrdered', close: { code: close ?? CloseCode.reconnect, message } });
+  }
+
+  /** Something threw while this socket was served: it is told to connect again (4200), or cut when even that fails. */
+  failed(error: unknown): void {
+    this.#hub.failed(this, error);
+    try {
+      this.refuse('internal');
+    } catch (again) {
+      this.#hub.failed(this, again);
+      this.#webSocket.terminate();
+    }
   }
 
   /** Resolves when the connection is gone, however it goes. */
@@ -146,7 +157,16 @@ export class RelaySocket implements Subscriber {
 
   #traffic(event: ConnectionEvent): void {
     this.#lastTrafficAt = this.#hub.now();
-    this.#happened(event);
+    this.#guarded(event);
+  }
+
+  /** What comes from the wire ends at worst this connection. */
+  #guarded(event: ConnectionEvent): void {
+    try {
+      this.#happened(event);
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   #happened(event: ConnectionEvent): void {
@@ -184,7 +204,9 @@ export class RelaySocket implements Subscriber {
     if ('code' in user) return this.#happened({ type: 'closeOrdered', close: user });
     this.#user = user;
     const isCurrent = (): boolean => this.#user === user;
-    void this.#hub.users.signIn(this, { user, userData: request.userData, former, isCurrent });
+    this.#hub.users
+      .signIn(this, { user, userData: request.userData, former, isCurrent })
+      .catch((error: unknown) => this.failed(error));
   }
 
   /** Only what other members may come to see of the user. */

@@ -22,7 +22,7 @@ type Subscription = {
 
 type Admitted = Exclude<SubscriptionVerdict, { refusal: SubscriptionRefusal }>;
 
-export type SubscribingSocket = Subscriber & { send(text: string): void };
+export type SubscribingSocket = Subscriber & { send(text: string): void; failed(error: unknown): void };
 
 /** The channels of one connection: a machine of protocol/subscription.ts for each, and the effects that they answer. */
 export class Subscriptions {
@@ -107,7 +107,8 @@ export class Subscriptions {
       if (effect.do === 'send') this.#socket.send(effect.text);
       else if (effect.do === 'leave') this.#hub.memberships.leave(this.#socket, channel, subscription?.userId);
       else if (effect.do === 'attach') joined?.attach();
-      else if (subscription !== undefined && admitted !== undefined) void this.#join(subscription, admitted);
+      else if (subscription !== undefined && admitted !== undefined)
+        this.#join(subscription, admitted).catch((error: unknown) => this.#socket.failed(error));
     }
   }
 

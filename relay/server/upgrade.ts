@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Logger } from 'pino';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { countryFor, type Geography } from '../access/countries.ts';
 import { originOf } from '../access/origins.ts';
@@ -20,6 +21,7 @@ import { countRefusal } from './metrics.ts';
 import { RelaySocket } from './socket.ts';
 
 export type UpgradeParts = {
+  readonly log: Logger;
   readonly hub: Hub;
   readonly directory: Directory;
   readonly proxies: TrustedProxies;
@@ -70,7 +72,12 @@ export class Upgrade {
     this.#serverFor(app).handleUpgrade(request, stream, head, (webSocket) => {
       stream.off('error', ignore);
       if (target === undefined) this.#turnAway(webSocket, 'path_unknown');
-      else void this.#arrived(webSocket, stream, app, { ...target, tlsMissing, address, origin });
+      else {
+        this.#arrived(webSocket, stream, app, { ...target, tlsMissing, address, origin }).catch((error: unknown) => {
+          this.#parts.log.error({ err: error }, 'admitting a connection failed');
+          webSocket.terminate();
+        });
+      }
     });
   };
 

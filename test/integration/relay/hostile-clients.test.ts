@@ -341,3 +341,30 @@ describe('stopping', () => {
     await cut;
   });
 });
+
+describe('a fault of the relay itself', () => {
+  // As a bug would be that nobody has found yet: what serves one kind of message throws.
+  test.each([
+    ['while a message is served', { event: 'client-x', channel: 'private-orders', data: '{}' }, 'fenced'],
+    ['later, while a channel is joined', { event: 'pusher:subscribe', data: { channel: 'cache-fault' } }, 'last'],
+  ])('%s ends that connection (4200) and no other', async (_, message, broken) => {
+    const own = new MemoryWorld();
+    await own.directory.setApp();
+    await using faulty = await own.relay();
+    await using bystander = await TestClient.connected(faulty.port);
+    await using client = await TestClient.connected(faulty.port);
+    const fault = (): never => {
+      throw new Error('made up');
+    };
+    if (broken === 'last') own.cache.last = fault;
+    const fenced = own.directory.fenced.bind(own.directory);
+    if (broken === 'fenced') own.directory.fenced = fault;
+    client.send(message);
+    expect(await client.closed()).toBe(4200);
+    own.directory.fenced = fenced;
+    await bystander.settled();
+    await eventually(async () =>
+      (await (await fetch(`http://127.0.0.1:${faulty.metricsPort}/metrics`)).text()).includes('relay_connections 1'),
+    );
+  });
+});

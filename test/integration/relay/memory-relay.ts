@@ -52,7 +52,6 @@ export class MemoryWorld {
         metricsRegistry: new Registry(),
         log: pino({ level: 'silent' }),
         ...parts,
-        ...parts,
       },
       {
         host: '127.0.0.1',
