@@ -23,7 +23,7 @@ answer a ping within 30 s is closed with 4201, one whose sign-in fails with 4009
 \`pusher:error\` 4301, a watchlist of more than 100 users 4302 (the first 100 are watched), a failed subscription \`pusher:error\` with code
 null and \`pusher:subscription_error\` for the channel, whose \`type\` is \`AuthError\`, \`InvalidChannel\`, \`InvalidChannelData\`, \`NotServed\`
 (encrypted channels are off), \`LimitReached\` (\`limits.presenceMembers\` of the channel, or \`RELAY_MAX_SUBSCRIPTIONS\` of the connection,
-1,000 by default) or \`SecretFound\` ([secret scanning](secret-scanning.md) found something in \`user_info\`). A client event in which it
+1,000 by default, or more than 50 new subscriptions per second of it in the long run) or \`SecretFound\` ([secret scanning](secret-scanning.md) found something in \`user_info\`). A client event in which it
 finds something gets \`pusher:error\` with code null, a sign-in is closed with 4009. All others of these leave the socket open.
 `;
 }

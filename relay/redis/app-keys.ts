@@ -9,6 +9,8 @@ export type AppKeys = {
   bus(appId: string, channel: string): string;
   /** The last event of a cache channel. */
   cached(appId: string, channel: string): string;
+  /** Sorted set: cache channels that have an event. */
+  cachedChannels(appId: string): string;
   /** Set while it is known that a cache channel has no event. */
   missed(appId: string, channel: string): string;
 
@@ -29,6 +31,7 @@ export function appKeys(prefix = ''): AppKeys {
     slot: tag,
     bus: (appId, channel) => `${tag(appId)}:bus:${channel}`,
     cached: (appId, channel) => `${tag(appId)}:cached:${channel}`,
+    cachedChannels: (appId) => `${tag(appId)}:cached-channels`,
     missed: (appId, channel) => `${tag(appId)}:missed:${channel}`,
     beats: `${relays}:beats`,
     appsOf: (replica) => `${relays}:apps:${replica}`,

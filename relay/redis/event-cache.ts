@@ -25,10 +25,23 @@ if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 if redis.call('SET', KEYS[2], '', 'NX', 'PX', ARGV[1]) then return 1 end
 return 0`;
 
-/** KEYS[1] cached event, KEYS[2] marker · ARGV[1] tail, ARGV[2] ms. */
+/**
+ * KEYS[1] cached event, KEYS[2] marker, KEYS[3] sorted set of the app's cached channels by the ms at which their time ends · ARGV[1] tail,
+ * ARGV[2] ms, ARGV[3] channel, ARGV[4] most, ARGV[5] what stands before a channel in the key of its event.
+ */
 const KEEP = `
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('DEL', KEYS[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[3])
+if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[3], ARGV[2]) end
+local over = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[4])
+if over > 0 then
+  local popped = redis.call('ZPOPMIN', KEYS[3], math.min(over, 100))
+  for i = 1, #popped, 2 do redis.call('DEL', ARGV[5] .. popped[i]) end
+end
 return 1`;
 
 const found = z.tuple([z.instanceof(Buffer), z.coerce.number()]);
@@ -42,9 +55,12 @@ export class RedisEventCache implements EventCache {
     this.#patience = new Patience(client, PATIENCE_MS, now);
   }
 
-  async keep(appId: string, channel: string, tail: Buffer, ttlMs: number): Promise<void> {
-    const keys = [this.#keys.cached(appId, channel), this.#keys.missed(appId, channel)];
-    await this.#patience.ask((client) => client.call('EVAL', KEEP, 2, ...keys, tail, ttlMs));
+  async keep(appId: string, channel: string, tail: Buffer, ttlMs: number, most: number): Promise<void> {
+    const { cached, missed, cachedChannels } = this.#keys;
+    const keys = [cached(appId, channel), missed(appId, channel), cachedChannels(appId)];
+    await this.#patience.ask((client) =>
+      client.call('EVAL', KEEP, 3, ...keys, tail, ttlMs, channel, most, cached(appId, '')),
+    );
   }
 
   async last(appId: string, channel: string): Promise<Counted<CachedEvent | undefined>> {

@@ -1,5 +1,5 @@
 import type { Bus, EventMessage, Reach } from '../bus/bus.ts';
-import type { EventCache } from '../cache/event-cache.ts';
+import { mostCached, type EventCache } from '../cache/event-cache.ts';
 import type { Directory } from '../directory/directory.ts';
 import { isCacheChannel } from '../protocol/channel-name.ts';
 import { eventHead, eventTail } from '../protocol/server-message.ts';
@@ -114,7 +114,9 @@ export class FanOut {
 
   /** Not awaited: cache and bus share a connection, so it is kept before the bus has it, and nobody waits twice. */
   #keep(appId: string, channel: string, tail: Buffer): void {
-    const seconds = this.#parts.directory.appById(appId)?.channels.cacheSeconds ?? 0;
-    if (seconds > 0) void this.#parts.cache.keep(appId, channel, tail, seconds * 1000);
+    const app = this.#parts.directory.appById(appId);
+    if (app === undefined) return;
+    const { limits, channels } = app;
+    void this.#parts.cache.keep(appId, channel, tail, channels.cacheSeconds * 1000, mostCached(limits.eventBytes));
   }
 }

@@ -75,8 +75,8 @@ describe.each(parts)('the event cache in %s', (_name, start) => {
   afterAll(() => part[Symbol.asyncDispose]());
 
   test('the last event is there at every replica, with what is left of its time, and not in another app', async () => {
-    await one.keep('1', 'cache-a', tail('first'), 60_000);
-    await one.keep('1', 'cache-a', tail('\u{1f600} second'), 60_000);
+    await one.keep('1', 'cache-a', tail('first'), 60_000, 100);
+    await one.keep('1', 'cache-a', tail('\u{1f600} second'), 60_000, 100);
     const { value, reached } = await two.last('1', 'cache-a');
     expect(reached).toBe(true);
     expect(value?.tail.toString()).toBe('\u{1f600} second');
@@ -86,7 +86,7 @@ describe.each(parts)('the event cache in %s', (_name, start) => {
   });
 
   test('it goes when its time is over', async () => {
-    await one.keep('1', 'cache-b', tail('x'), 20);
+    await one.keep('1', 'cache-b', tail('x'), 20, 100);
     await eventually(async () => (await two.last('1', 'cache-b')).value === undefined);
   });
 
@@ -95,13 +95,29 @@ describe.each(parts)('the event cache in %s', (_name, start) => {
       Array.from({ length: 10 }, (_, n) => (n % 2 ? one : two).firstMiss('1', 'cache-c')),
     );
     expect(asked.filter(Boolean)).toHaveLength(1);
-    await one.keep('1', 'cache-c', tail('x'), 20);
+    await one.keep('1', 'cache-c', tail('x'), 20, 100);
     await eventually(async () => await two.firstMiss('1', 'cache-c'));
     expect(await one.firstMiss('1', 'cache-c')).toBe(false);
   });
 
+  test('an app keeps so many and no more: those go first whose time ends first', async () => {
+    for (let n = 0; n < 12; n += 1) await one.keep('3', `cache-${n}`, tail(`${n}`), 60_000 + n, 10);
+    await one.keep('4', 'cache-0', tail('other'), 1_000, 10);
+    const left = await Promise.all(
+      Array.from({ length: 12 }, async (_, n) => (await two.last('3', `cache-${n}`)).value),
+    );
+    expect(left.map((event) => event?.tail.toString())).toEqual([
+      undefined,
+      undefined,
+      ...Array.from({ length: 10 }, (_, n) => `${n + 2}`),
+    ]);
+    // Keeping one again is no new one.
+    await one.keep('3', 'cache-11', tail('again'), 60_011, 10);
+    expect((await two.last('3', 'cache-2')).value?.tail.toString()).toBe('2');
+  });
+
   test('a channel that has an event is not missed', async () => {
-    await one.keep('1', 'cache-d', tail('x'), 60_000);
+    await one.keep('1', 'cache-d', tail('x'), 60_000, 100);
     expect(await two.firstMiss('1', 'cache-d')).toBe(false);
   });
 });
@@ -110,7 +126,7 @@ test('Redis away: nobody waits, nothing throws', async () => {
   const redis = await startRedis();
   const { cache, close } = await redisCache(redis.url);
   await redis[Symbol.asyncDispose]();
-  await cache.keep('1', 'cache-a', tail('x'), 60_000);
+  await cache.keep('1', 'cache-a', tail('x'), 60_000, 100);
   expect(await cache.last('1', 'cache-a')).toEqual({ value: undefined, reached: false });
   expect(await cache.firstMiss('1', 'cache-a')).toBe(false);
   close();
