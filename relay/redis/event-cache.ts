@@ -5,6 +5,7 @@ import type { Monotonic } from '../limits/monotonic.ts';
 import type { Counted } from '../occupancy/occupancy.ts';
 import type { AppKeys } from './app-keys.ts';
 import { Patience, type RedisClient } from './patience.ts';
+import { runScript, script } from './script.ts';
 
 export type RedisEventCacheOptions = {
   /** The connection that the bus publishes on: what is kept before an event is published is there before the event arrives. */
@@ -20,14 +21,16 @@ if not tail then return false end
 return {tail, redis.call('PTTL', KEYS[1])}`;
 
 /** KEYS[1] cached event, KEYS[2] marker · ARGV[1] ms. Answers 1 to the first who misses. */
-const FIRST_MISS = `
+const FIRST_MISS = script(`
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 if redis.call('SET', KEYS[2], '', 'NX', 'PX', ARGV[1]) then return 1 end
-return 0`;
+return 0`);
 
 /**
  * KEYS[1] cached event, KEYS[2] marker, KEYS[3] sorted set of the app's cached channels by the ms at which their time ends · ARGV[1] tail,
  * ARGV[2] ms, ARGV[3] channel, ARGV[4] most, ARGV[5] what stands before a channel in the key of its event.
+ *
+ * Sent in full each time and not by its SHA-1: a second try would come after the event that the bus sends on the same connection.
  */
 const KEEP = `
 local t = redis.call('TIME')
@@ -75,6 +78,6 @@ export class RedisEventCache implements EventCache {
 
   async firstMiss(appId: string, channel: string): Promise<boolean> {
     const keys = [this.#keys.cached(appId, channel), this.#keys.missed(appId, channel)];
-    return (await this.#patience.ask((client) => client.call('EVAL', FIRST_MISS, 2, ...keys, MISS_MEMORY_MS))) === 1;
+    return (await this.#patience.ask((client) => runScript(client, FIRST_MISS, keys, [MISS_MEMORY_MS]))) === 1;
   }
 }

@@ -1,3 +1,4 @@
+// Long, because it is one clock's story: what is sent when, tried again, and given up.
 import Pusher from 'pusher';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';

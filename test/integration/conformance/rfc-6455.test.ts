@@ -1,3 +1,4 @@
+// Long, because it is a table: one row for each demand of the RFC.
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Relay } from '#relay/relay.ts';

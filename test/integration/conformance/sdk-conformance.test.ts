@@ -1,3 +1,4 @@
+// Long, because it is a matrix: every feature with every SDK, against one relay and against three.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { eventually } from '#test/parts/eventually.ts';

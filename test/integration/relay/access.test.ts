@@ -1,3 +1,4 @@
+// Long, because it is a table: every access rule at every door.
 import { copyFile, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';

@@ -1,3 +1,4 @@
+// Long, because it is a list: every endpoint, what it answers and what it refuses.
 import { createHash, createHmac } from 'node:crypto';
 import type Pusher from 'pusher';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
