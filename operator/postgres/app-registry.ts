@@ -1,7 +1,9 @@
 import type pg from 'pg';
 import { appEntryKey, tokenEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
 import { TransientError } from '../engine/errors.ts';
-import type { AppPolicy, AppRow, Registry, Subject, WebhookHeaders } from '../registry/registry.ts';
+import type { AppPolicy, AppRow, WebhookHeaders } from '../registry/app-registry.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { Subject } from '../registry/subject.ts';
 import { appEntry, insertKey, sealedHeaders, selectApp, type Rings } from './app-rows.ts';
 import { asTransient } from './backend-error.ts';
 import type { DirectoryCommit } from './directory-commit.ts';

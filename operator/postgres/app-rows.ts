@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { appEntryKey, appKeyField, webhookHeadersField, type EntryChange } from '#crds/directory/entry-body.ts';
 import { Secret, type Keyring } from '#crds/keyring.ts';
 import { seal, unseal } from '#crds/sealed.ts';
-import type { AppKey, AppPolicy, AppRow, WebhookHeaders } from '../registry/registry.ts';
+import type { AppKey, AppPolicy, AppRow, WebhookHeaders } from '../registry/app-registry.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 
 /** The two rings: ENCRYPTION_KEYS seal what is at rest here, DIRECTORY_KEYS what the relays must open. */

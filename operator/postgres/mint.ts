@@ -1,7 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { Secret } from '#crds/keyring.ts';
 import { MINT_BYTES, mintToken, type Environment, type MintedToken } from '#crds/token-format.ts';
-import type { AppKey } from '../registry/registry.ts';
+import type { AppKey } from '../registry/app-registry.ts';
 
 const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
 

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { dump, load } from 'js-yaml';
 import { expect, test } from 'vitest';
 import { Secret } from '#crds/keyring.ts';
-import type { AppRow } from '../registry/registry.ts';
+import type { AppRow } from '../registry/app-registry.ts';
 import type { ReferencedSecret } from '../world/secrets.ts';
 import { planApp } from './plan.ts';
 import type { AppSnapshot } from './snapshot.ts';

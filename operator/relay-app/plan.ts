@@ -4,7 +4,7 @@ import { REASON } from '#crds/conditions.ts';
 import { defaultedApp, type DefaultedApp } from '#crds/relay-app.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
-import type { AppPolicy, AppRow, WebhookHeaders } from '../registry/registry.ts';
+import type { AppPolicy, AppRow, WebhookHeaders } from '../registry/app-registry.ts';
 import { appSecret } from './secret.ts';
 import type { AppSnapshot } from './snapshot.ts';
 import type { AppPlan, AppStep } from './step.ts';

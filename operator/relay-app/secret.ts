@@ -1,7 +1,7 @@
 import { APP_SECRET_TYPE, MANAGED_LABEL } from '#crds/api-group.ts';
 import type { DefaultedApp, RelayApp } from '#crds/relay-app.ts';
 import { withShape } from '../reconcile/secret-state.ts';
-import type { AppRow } from '../registry/registry.ts';
+import type { AppRow } from '../registry/app-registry.ts';
 import type { DesiredSecret } from '../world/secrets.ts';
 import type { Endpoints } from './snapshot.ts';
 

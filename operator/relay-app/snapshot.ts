@@ -1,7 +1,7 @@
 import type { RelayApp } from '#crds/relay-app.ts';
 import type { Enforced } from '../directory/enforcement.ts';
 import type { SecretState } from '../reconcile/secret-state.ts';
-import type { AppRow } from '../registry/registry.ts';
+import type { AppRow } from '../registry/app-registry.ts';
 import type { ReferencedSecret, StoredSecret } from '../world/secrets.ts';
 
 /** Where clients find the relay, as the Secret names it. */

@@ -11,7 +11,7 @@ import {
   stalled,
   warning,
 } from '../reconcile/conditions.ts';
-import type { AppRow } from '../registry/registry.ts';
+import type { AppRow } from '../registry/app-registry.ts';
 import type { AppSnapshot } from './snapshot.ts';
 import type { AppPlan } from './step.ts';
 import { webhooksOf } from './webhooks.ts';

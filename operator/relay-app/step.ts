@@ -1,5 +1,5 @@
 import type { RelayAppStatus } from '#crds/relay-app.ts';
-import type { AppPolicy, WebhookHeaders } from '../registry/registry.ts';
+import type { AppPolicy, WebhookHeaders } from '../registry/app-registry.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
 /** One effect. `apply.ts` carries it out, and then everything is observed and planned again. */

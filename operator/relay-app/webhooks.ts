@@ -4,7 +4,7 @@ import type { Secret } from '#crds/keyring.ts';
 import { defaultedApp } from '#crds/relay-app.ts';
 import type { DefaultedWebhook } from '#crds/webhook.ts';
 import type { Caution } from '../reconcile/conditions.ts';
-import type { WebhookHeaders, WebhookPolicy } from '../registry/registry.ts';
+import type { WebhookHeaders, WebhookPolicy } from '../registry/app-registry.ts';
 import type { AppSnapshot } from './snapshot.ts';
 import { webhookHeaders, type ParsedHeaders } from './webhook-headers.ts';
 

@@ -4,7 +4,7 @@ import { REASON } from '#crds/conditions.ts';
 import { defaultedToken, type DefaultedToken } from '#crds/relay-token.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
-import type { MintToken, TokenPolicy, TokenRow } from '../registry/registry.ts';
+import type { MintToken, TokenPolicy, TokenRow } from '../registry/token-registry.ts';
 import { live, newest } from './rows.ts';
 import { findToken, tokenSecret } from './secret.ts';
 import type { TokenSnapshot } from './snapshot.ts';

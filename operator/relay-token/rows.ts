@@ -1,4 +1,4 @@
-import type { TokenRow } from '../registry/registry.ts';
+import type { TokenRow } from '../registry/token-registry.ts';
 
 /** In the directory. */
 export function live(rows: readonly TokenRow[]): readonly TokenRow[] {

@@ -1,7 +1,7 @@
 import type { RelayToken } from '#crds/relay-token.ts';
 import type { Enforced } from '../directory/enforcement.ts';
 import type { SecretState } from '../reconcile/secret-state.ts';
-import type { TokenRow } from '../registry/registry.ts';
+import type { TokenRow } from '../registry/token-registry.ts';
 import type { StoredSecret } from '../world/secrets.ts';
 
 export type AppOfToken =

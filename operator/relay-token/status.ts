@@ -13,7 +13,7 @@ import {
   warning,
   type DesiredCondition,
 } from '../reconcile/conditions.ts';
-import type { TokenRow } from '../registry/registry.ts';
+import type { TokenRow } from '../registry/token-registry.ts';
 import { newest } from './rows.ts';
 import type { TokenSnapshot } from './snapshot.ts';
 import type { TokenPlan } from './step.ts';

@@ -1,5 +1,5 @@
 import type { RelayTokenStatus } from '#crds/relay-token.ts';
-import type { MintToken, TokenPolicy } from '../registry/registry.ts';
+import type { MintToken, TokenPolicy } from '../registry/token-registry.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
 /** The token that no Secret holds any more, and whether one ever did. */

@@ -12,15 +12,10 @@ import { createPool } from '#operator/postgres/pool.ts';
 import { migrate, readMigrations } from '#operator/postgres/migrate.ts';
 import { createRegistry } from '#operator/postgres/registry.ts';
 import { createRegistryLog } from '#operator/postgres/registry-log.ts';
-import type {
-  AppPolicy,
-  AppRow,
-  MintToken,
-  Registry,
-  Subject,
-  TokenPolicy,
-  WebhookHeaders,
-} from '#operator/registry/registry.ts';
+import type { AppPolicy, AppRow, WebhookHeaders } from '#operator/registry/app-registry.ts';
+import type { Registry } from '#operator/registry/registry.ts';
+import type { Subject } from '#operator/registry/subject.ts';
+import type { MintToken, TokenPolicy } from '#operator/registry/token-registry.ts';
 import { createDatabase } from '#test/parts/postgres-database.ts';
 
 // What the port (operator/registry/registry.ts) promises, of the adapter and a real PostgreSQL.
