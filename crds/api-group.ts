@@ -20,6 +20,11 @@ export const REFERABLE_LABEL = `${GROUP}/referable`;
 /** On our Secrets: which labels, annotations and keys we put there (operator/reconcile/secret-state.ts). */
 export const SHAPE_ANNOTATION = `${GROUP}/shape`;
 
+/**
+ * A command, by annotation, because it is no part of what is declared: any value that was not there before rotates the credentials now, once.
+ */
+export const ROTATE_ANNOTATION = `${GROUP}/rotate`;
+
 /** Held on every object from before its first external write until its credentials are revoked. */
 export const FINALIZER = `${GROUP}/registry`;
 

@@ -53,6 +53,17 @@ export function kubernetesSecrets(client: KubernetesClient, store: SecretStore, 
     writing.set(key, owner.uid);
     return { [Symbol.dispose]: () => void writing.delete(key) };
   };
+  const write = async (desired: DesiredSecret, send: () => Promise<KubernetesSecret>): Promise<void> => {
+    using _reserved = reserve(keyOf(desired), desired);
+    const answer = await send();
+    store.upsert(answer);
+    if (!satisfies(stored(answer), desired)) {
+      throw new TransientError(
+        'FieldHeld',
+        `Secret ${desired.name}: another field manager keeps changing what this operator writes`,
+      );
+    }
+  };
   return {
     ownedBy: (uid) => store.byIndex('owner', uid).map(stored),
 
@@ -69,17 +80,13 @@ export function kubernetesSecrets(client: KubernetesClient, store: SecretStore, 
       return secret === undefined ? { kind: 'absent' } : referenced(stored(secret));
     },
 
-    apply: async (desired) => {
-      using _reserved = reserve(keyOf(desired), desired);
-      const answer = await applied(client, desired);
-      store.upsert(answer);
-      if (!satisfies(stored(answer), desired)) {
-        throw new TransientError(
-          'FieldHeld',
-          `Secret ${desired.name}: another field manager keeps changing what this operator writes`,
-        );
-      }
-    },
+    apply: (desired) => write(desired, () => applied(client, manifest(desired))),
+
+    // Not an apply: the API server has none that only creates.
+    create: (desired) => write(desired, () => client.create<KubernetesSecret>(SECRETS, manifest(desired))),
+
+    replace: ({ uid, resourceVersion }, desired) =>
+      write(desired, () => applied(client, manifest(desired, { uid, resourceVersion }))),
 
     delete: async ({ namespace, name, uid }) => {
       await client.delete(SECRETS, { namespace, name }, { uid });
@@ -89,31 +96,40 @@ export function kubernetesSecrets(client: KubernetesClient, store: SecretStore, 
   };
 }
 
-async function applied(
-  client: KubernetesClient,
-  { namespace, name, type, labels, annotations, owner, data }: DesiredSecret,
-): Promise<KubernetesSecret> {
+async function applied(client: KubernetesClient, secret: Manifest): Promise<KubernetesSecret> {
   try {
-    return await client.apply<KubernetesSecret>(SECRETS, {
-      metadata: {
-        namespace,
-        name,
-        labels,
-        annotations,
-        ownerReferences: [{ apiVersion: API_VERSION, ...owner, controller: true, blockOwnerDeletion: true }],
-      },
-      type,
-      data: Object.fromEntries(
-        Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
-      ),
-    });
+    return await client.apply<KubernetesSecret>(SECRETS, secret);
   } catch (error) {
     // `type` is immutable: somebody else's Secret of another type took the name between look and write, and was not touched.
     if (error instanceof KubernetesError && error.status === 422 && TYPE_REFUSED.test(error.message)) {
-      throw new TransientError('conflict', `Secret ${name} belongs to somebody else`, { cause: error, quiet: true });
+      throw new TransientError('conflict', `Secret ${secret.metadata.name} belongs to somebody else`, {
+        cause: error,
+        quiet: true,
+      });
     }
     throw error;
   }
+}
+
+type Manifest = ReturnType<typeof manifest>;
+
+/** @param precondition the very object, in the very state, that is to be changed */
+function manifest(
+  { namespace, name, type, labels, annotations, owner, data }: DesiredSecret,
+  precondition: { readonly uid?: string; readonly resourceVersion?: string } = {},
+) {
+  return {
+    metadata: {
+      namespace,
+      name,
+      ...precondition,
+      labels,
+      annotations,
+      ownerReferences: [{ apiVersion: API_VERSION, ...owner, controller: true, blockOwnerDeletion: true }],
+    },
+    type,
+    data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')])),
+  };
 }
 
 function stored(secret: KubernetesSecret): StoredSecret {

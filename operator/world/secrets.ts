@@ -46,7 +46,15 @@ export interface Secrets {
   readLive(ref: ObjectRef): Promise<StoredSecret | undefined>;
   /** A Secret that an object refers to: from a cache of those that carry the label, else a live look. */
   readReferenced(ref: ObjectRef): Promise<ReferencedSecret>;
+  /** Creates it, or makes it what it shall be whoever changed it. */
   apply(desired: DesiredSecret): Promise<void>;
+  /**
+   * Creates it and never changes one that is there, not even an own one: of two that stage a credential at once, one does. The other is told
+   * by a quiet TransientError.
+   */
+  create(desired: DesiredSecret): Promise<void>;
+  /** As `apply`, but only while it is as the caller saw it; a quiet TransientError when somebody wrote it meanwhile, or deleted it. */
+  replace(seen: StoredSecret, desired: DesiredSecret): Promise<void>;
   /** Guarded by the UID of what the caller saw; an absent Secret is a success. */
   delete(secret: StoredSecret): Promise<void>;
 }

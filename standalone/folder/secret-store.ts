@@ -114,6 +114,19 @@ export class SecretStore implements Secrets {
     this.#write(ref, text, next, current === undefined);
   }
 
+  async create(desired: DesiredSecret): Promise<void> {
+    if (this.#look(desired) !== undefined) throw conflict(desired);
+    await this.apply(desired);
+  }
+
+  async replace(seen: StoredSecret, desired: DesiredSecret): Promise<void> {
+    const current = this.#look(desired);
+    // An edit by hand reaches the data and not the version.
+    const same = current?.uid === seen.uid && current.resourceVersion === seen.resourceVersion;
+    if (!same || !isDeepStrictEqual(current.data, seen.data)) throw conflict(desired);
+    await this.apply(desired);
+  }
+
   async delete(secret: StoredSecret): Promise<void> {
     const current = this.#look(secret);
     if (current === undefined) return;

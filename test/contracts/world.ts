@@ -192,6 +192,46 @@ export function worldContract(create: () => Promise<WorldUnderTest>): void {
     expect(stored?.owner?.uid).toBe(winner.metadata.uid);
   });
 
+  test('a Secret that is only created changes none that is there, not even an own one', async () => {
+    await using under = await create();
+    const object = await app(under);
+    const { secrets } = under.world;
+    const staged = { ...secretOf(object, { KEY: 'first' }), name: 'shop-relay-next' };
+    const results = await Promise.allSettled([
+      secrets.create(staged),
+      secrets.create({ ...staged, data: { KEY: 'second' } }),
+    ]);
+    expect(results.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    for (const result of results) if (result.status === 'rejected') expect(result.reason).toSatisfy(conflict);
+    const stored = await secrets.readLive(staged);
+    expect(stored).toMatchObject({ type: APP_SECRET_TYPE, owner: staged.owner });
+    await expect(secrets.create({ ...staged, data: { KEY: 'third' } })).rejects.toSatisfy(conflict);
+    expect((await secrets.readLive(staged))?.data).toEqual(stored?.data);
+    await under.writeSecret('theirs', { MINE: '1' });
+    await expect(secrets.create({ ...staged, name: 'theirs' })).rejects.toSatisfy(conflict);
+    expect((await secrets.readLive({ ...staged, name: 'theirs' }))?.data).toEqual({ MINE: '1' });
+  });
+
+  test('replacing a Secret asks for the one that was seen, in the state that was seen', async () => {
+    await using under = await create();
+    const object = await app(under);
+    const { secrets } = under.world;
+    await secrets.apply(secretOf(object, { KEY: 'first' }));
+    const seen = await secrets.readLive(secretOf(object));
+    if (seen === undefined) throw new Error('the Secret was not stored');
+    await secrets.replace(seen, secretOf(object, { KEY: 'second' }));
+    await expect(secrets.replace(seen, secretOf(object, { KEY: 'third' }))).rejects.toSatisfy(conflict);
+    const second = await secrets.readLive(secretOf(object));
+    expect(second?.data).toEqual({ KEY: 'second' });
+    if (second === undefined) return;
+    await under.editSecret('shop-relay', 'KEY', 'edited');
+    await expect(secrets.replace(second, secretOf(object, { KEY: 'third' }))).rejects.toSatisfy(conflict);
+    expect((await secrets.readLive(secretOf(object)))?.data).toEqual({ KEY: 'edited' });
+    await secrets.delete(second);
+    await expect(secrets.replace(second, secretOf(object, { KEY: 'third' }))).rejects.toSatisfy(conflict);
+    expect(await secrets.readLive(secretOf(object))).toBeUndefined();
+  });
+
   test('deleting a Secret asks for the one that was seen; an absent one is a success', async () => {
     await using under = await create();
     const object = await app(under);
