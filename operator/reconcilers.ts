@@ -9,6 +9,7 @@ import { PendingKeys } from './reconcile/pending-keys.ts';
 import { createReconcile } from './reconcile/reconciler.ts';
 import type { Registry } from './registry/registry.ts';
 import { applyAppStep } from './relay-app/apply.ts';
+import { onDatabasesChange } from './relay-app/country-databases.ts';
 import { observeApp } from './relay-app/observe.ts';
 import { planApp } from './relay-app/plan.ts';
 import type { Endpoints } from './relay-app/snapshot.ts';
@@ -73,6 +74,10 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
   const stop = [
     pendingApps.start((key) => appController.enqueue(key)),
     pendingTokens.start((key) => tokenController.enqueue(key)),
+    onDatabasesChange(enforcement, () => {
+      const asking = world.refs('RelayApp').filter((ref) => apps.get(ref)?.spec.access?.countries !== undefined);
+      for (const ref of asking) appController.enqueue(keyOf(ref), 'low');
+    }),
     world.subscribe(({ kind, ref, deleting, initial }) => {
       const priority = deleting ? 'high' : initial ? 'low' : 'normal';
       if (kind === 'RelayToken') {

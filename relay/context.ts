@@ -3,6 +3,7 @@ import { pino, type Logger } from 'pino';
 import { loggedError } from '#crds/logged-error.ts';
 import { Registry } from 'prom-client';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
+import { LACKS_GEOIP } from '#crds/directory/report.ts';
 import { GeoipDatabase } from './access/geoip-database.ts';
 import { geoipMetrics } from './access/geoip-metrics.ts';
 import { IpRanges } from './access/ip-ranges.ts';
@@ -58,6 +59,10 @@ export async function createRelayContext(
     return connection;
   };
   const metricsRegistry = new Registry();
+  const database =
+    config.GEOIP_DATABASE === ''
+      ? undefined
+      : await GeoipDatabase.open({ path: config.GEOIP_DATABASE, metrics: geoipMetrics(metricsRegistry), log });
   const directory = connect('directory');
   const directoryLog = connect('directory-log', { commandTimeoutMs: BLOCKING_TIMEOUT_MS });
   const follower: Follower = new Follower({
@@ -76,6 +81,7 @@ export async function createRelayContext(
     nextNonce: () => randomUUID(),
     admitTimeoutMs: config.RELAY_ADMIT_TIMEOUT * 1000,
     fenceAfterMs: config.RELAY_FENCE_AFTER === 0 ? null : config.RELAY_FENCE_AFTER * 1000,
+    lacks: () => (database?.available === true ? [] : [LACKS_GEOIP]),
     metrics: createFollowerMetrics(metricsRegistry, () => follower.staleSeconds()),
   });
 
@@ -85,10 +91,6 @@ export async function createRelayContext(
   const keys = appKeys(config.REDIS_PREFIX);
   const now = (): number => performance.now();
   const post = createHttpPost({ policy: addressPolicy(config.RELAY_WEBHOOK_ALLOW), resolve: createResolver() });
-  const database =
-    config.GEOIP_DATABASE === ''
-      ? undefined
-      : await GeoipDatabase.open({ path: config.GEOIP_DATABASE, metrics: geoipMetrics(metricsRegistry), log });
   const relay = await createRelay(
     {
       ...(database === undefined ? {} : { geography: database }),

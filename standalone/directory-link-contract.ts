@@ -28,6 +28,7 @@ const report = (change: Partial<ReplicaReport> = {}): ReplicaReport => ({
   keyIds: ['k1'],
   podUid: null,
   fenceAfterMs: null,
+  lacks: [],
   bye: false,
   ...change,
 });

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Registry as MetricsRegistry } from 'prom-client';
+import { LACKS_GEOIP } from '#crds/directory/report.ts';
 import { IpRanges } from '#relay/access/ip-ranges.ts';
 import { MemoryActivityLog } from '#relay/activity/memory.ts';
 import { MemoryBus, MemoryWire } from '#relay/bus/memory.ts';
@@ -51,6 +52,7 @@ export async function startRelay(
     id: ID,
     podUid: null,
     nextNonce: () => randomUUID(),
+    lacks: () => [LACKS_GEOIP],
   });
   const followed = follower.run(signal);
   const wire = new MemoryWire();

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { position } from './position.ts';
 
+/** In `lacks`: there is no database of countries, so no address is in any. */
+export const LACKS_GEOIP = 'geoip';
+
 /** What one relay process says of itself in `{rly:dir}:replicas`, after progress and every 2 s. One report per worker process. */
 export const replicaReport = position.extend({
   /** Fresh random text per boot, and after a fence: names the run whose memory this is. */
@@ -17,6 +20,8 @@ export const replicaReport = position.extend({
   podUid: z.string().nullable(),
   /** RELAY_FENCE_AFTER in milliseconds; null: it never fences itself. */
   fenceAfterMs: z.int().min(1).nullable(),
+  /** What this relay cannot do for lack of something that it needs (`LACKS_GEOIP`). Relays of an earlier version say nothing. */
+  lacks: z.array(z.string()).default([]),
   /** It has closed its sockets and leaves. */
   bye: z.boolean(),
 });

@@ -72,8 +72,13 @@ function sameView(a: DirectoryView, b: DirectoryView): boolean {
       left.revision === right.revision &&
       left.admitted === right.admitted &&
       left.silent === right.silent &&
-      left.rejected.size === right.rejected.size &&
-      [...left.rejected].every((key) => right.rejected.has(key))
+      sameSet(left.rejected, right.rejected) &&
+      sameSet(left.lacks, right.lacks)
     );
   });
+}
+
+function sameSet(a: ReadonlySet<string> | undefined, b: ReadonlySet<string> | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.size === b.size && [...a].every((item) => b.has(item));
 }

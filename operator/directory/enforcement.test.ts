@@ -9,6 +9,7 @@ const member = (id: string, change: Partial<MemberView> = {}): MemberView => ({
   admitted: true,
   rejected: new Set(),
   silent: false,
+  lacks: new Set(),
   ...change,
 });
 const view = (...members: MemberView[]): DirectoryView => ({ head: { epoch: 2, revision: 10 }, members });

@@ -5,6 +5,8 @@ export type MemberView = Position & {
   readonly admitted: boolean;
   readonly rejected: ReadonlySet<string>;
   readonly silent: boolean;
+  /** What it lacks (crds/directory/report.ts); undefined: it has not reported to this process yet. */
+  readonly lacks: ReadonlySet<string> | undefined;
 };
 
 /** What this process knows of the relays, immutable. */
@@ -74,7 +76,7 @@ function enforcedByAll(): Enforced {
 const NAMED = 5;
 
 /** Sorted and cut, so that the same state gives the same message, and a thousand relays do not fill a status. */
-function names(members: readonly MemberView[]): string {
+export function names(members: readonly Pick<MemberView, 'id'>[]): string {
   const ids = members.map(({ id }) => id).sort();
   const named = ids.slice(0, NAMED).join(', ');
   return ids.length > NAMED ? `${named} and ${ids.length - NAMED} more` : named;

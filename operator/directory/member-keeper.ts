@@ -71,6 +71,7 @@ export class MemberKeeper {
       admitted: member.report?.admitted ?? false,
       rejected: new Set(member.report?.rejected),
       silent: isSilent(member, now),
+      lacks: member.report === undefined ? undefined : new Set(member.report.lacks),
     }));
   }
 

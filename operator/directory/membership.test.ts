@@ -14,6 +14,7 @@ const report = (nonce: string, beat: number, change: Partial<ReplicaReport> = {}
   keyIds: ['k1'],
   podUid: null,
   fenceAfterMs: null,
+  lacks: [],
   bye: false,
   ...change,
 });

@@ -10,6 +10,7 @@ import type { Registry } from '../registry/registry.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Secrets } from '../world/secrets.ts';
+import { withoutDatabase } from './country-databases.ts';
 import type { AppSnapshot, Endpoints } from './snapshot.ts';
 
 export type AppSources = {
@@ -45,6 +46,7 @@ export async function observeApp(sources: AppSources, ref: ObjectRef): Promise<A
     strays: sources.secrets.ownedBy(uid).filter((owned) => deleting || owned.name !== spec.secretName),
     endpoints: sources.endpoints,
     enforced: row === undefined ? undefined : enforcedOf(sources, object, row, now),
+    withoutDatabase: withoutDatabase(sources.enforcement.view()),
   };
 }
 

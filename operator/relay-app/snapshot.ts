@@ -3,6 +3,7 @@ import type { Enforced } from '../directory/enforcement.ts';
 import type { SecretState } from '../reconcile/secret-state.ts';
 import type { AppRow } from '../registry/app-registry.ts';
 import type { ReferencedSecret, StoredSecret } from '../world/secrets.ts';
+import type { WithoutDatabase } from './country-databases.ts';
 
 /** Where clients find the relay, as the Secret names it. */
 export type Endpoints = { readonly public: string; readonly internal: string };
@@ -23,4 +24,6 @@ export type AppSnapshot = {
   readonly endpoints: Endpoints;
   /** Of the row's revision; absent without a row. */
   readonly enforced: Enforced | undefined;
+  /** Which relays cannot tell countries. */
+  readonly withoutDatabase: WithoutDatabase;
 };

@@ -12,6 +12,7 @@ import {
   warning,
 } from '../reconcile/conditions.ts';
 import type { AppRow } from '../registry/app-registry.ts';
+import { countryCautions } from './country-databases.ts';
 import type { AppSnapshot } from './snapshot.ts';
 import type { AppPlan } from './step.ts';
 import { webhooksOf } from './webhooks.ts';
@@ -37,7 +38,7 @@ export function settledPlan(snapshot: AppSnapshot, spec: DefaultedApp, row: AppR
         ? ready(REASON.Reconciled, `app ${row.appId} is published`)
         : ready(REASON.Disabled, 'disabled by spec.enabled: every request is refused'),
       credentialsReady('True', REASON.Issued, `Secret ${spec.secretName} holds the credentials`),
-      warning(cautions),
+      warning([...cautions, ...countryCautions(snapshot)]),
       report.condition,
     ]),
   };
@@ -68,7 +69,7 @@ export function blockedPlan(snapshot: AppSnapshot, reason: 'Conflict' | 'AppIdNo
         notReady(reason, message),
         credentialsReady('False', reason, message),
         stalled(reason, message),
-        warning(webhooksOf(snapshot).cautions),
+        warning([...webhooksOf(snapshot).cautions, ...countryCautions(snapshot)]),
         report.condition,
       ]),
     },

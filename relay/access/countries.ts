@@ -12,6 +12,8 @@ export function allowsCountry({ mode, codes }: CountryRule, country: string | un
 
 /** Where addresses are. */
 export interface Geography {
+  /** false: there is no database, so that nothing is known of any address. */
+  readonly available: boolean;
   /** ISO 3166-1 alpha-2; undefined: not known, or there is no database. */
   countryOf(address: IpAddress | undefined): string | undefined;
   /** Called when answers may have changed. Returns what ends it. */

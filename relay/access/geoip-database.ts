@@ -44,6 +44,10 @@ export class GeoipDatabase implements Geography, AsyncDisposable {
     return database;
   }
 
+  get available(): boolean {
+    return this.#reader !== undefined;
+  }
+
   countryOf(address: IpAddress | undefined): string | undefined {
     const { lookups } = this.#parts.metrics;
     if (this.#reader === undefined) {
@@ -99,6 +103,7 @@ export class GeoipDatabase implements Geography, AsyncDisposable {
 /** Stands in where no database is configured. */
 export function noGeography({ lookups }: GeoipMetrics): Geography {
   return {
+    available: false,
     countryOf: () => {
       lookups.noDatabase.inc();
       return undefined;

@@ -32,6 +32,8 @@ export type FollowerOptions = {
   readonly admitTimeoutMs?: number;
   /** RELAY_FENCE_AFTER; null (the default): off. */
   readonly fenceAfterMs?: number | null;
+  /** What this relay lacks, as crds/directory/report.ts names it; said with the next report. Default: nothing. */
+  readonly lacks?: () => readonly string[];
   /** Default 2 000. */
   readonly reportEveryMs?: number;
   /** How long one wait for the log lasts; bounds how late a new epoch is noticed. Default 1 000. */
@@ -77,6 +79,7 @@ export class Follower implements Directory {
       standing: this.#standing,
       applied: () => this.#applied,
       rejected: () => this.#table?.rejected() ?? [],
+      lacks: options.lacks ?? (() => []),
       onStanding: () => this.#showState(),
     });
   }

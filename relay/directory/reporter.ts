@@ -22,6 +22,8 @@ export type ReporterOptions = {
   /** What caches and sockets agree with; undefined before the first load. */
   readonly applied: () => Checkpoint | undefined;
   readonly rejected: () => readonly string[];
+  /** What this relay lacks, as crds/directory/report.ts names it. */
+  readonly lacks: () => readonly string[];
   /** Called when the standing may have changed. */
   readonly onStanding: () => void;
 };
@@ -79,7 +81,7 @@ export class Reporter {
   }
 
   async #report(bye: boolean): Promise<void> {
-    const { feed, clock, id, podUid, fenceAfterMs, keyring, standing, applied, rejected } = this.#options;
+    const { feed, clock, id, podUid, fenceAfterMs, keyring, standing, applied, rejected, lacks } = this.#options;
     const start = clock.monotonic();
     standing.reporting(start);
     const { nonce, admitted } = standing;
@@ -96,6 +98,7 @@ export class Reporter {
       keyIds: keyring.ids(),
       podUid,
       fenceAfterMs,
+      lacks: [...lacks()],
       bye,
     });
     standing.reported(start, nonce, clock.monotonic());
