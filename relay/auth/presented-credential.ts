@@ -4,6 +4,8 @@ import type { QueryParameter } from './request-signature.ts';
 /** What a caller presents to prove who it is, before anyone has looked whether it is true. */
 export type PresentedCredential =
   | { readonly method: 'none' }
+  /** An Authorization header of another scheme than Bearer. */
+  | { readonly method: 'otherScheme' }
   /** `sha256` is undefined for a text that is no token at all (a wrong checksum included). */
   | { readonly method: 'bearer'; readonly sha256: string | undefined }
   | { readonly method: 'keyAndSecret'; readonly key: string; readonly secret: string }
@@ -25,7 +27,7 @@ export function presentedCredential(
   parameters: readonly QueryParameter[],
 ): PresentedCredential {
   const found: PresentedCredential[] = [];
-  if (headers.authorization !== undefined) found.push({ method: 'bearer', sha256: bearerHash(headers.authorization) });
+  if (headers.authorization !== undefined) found.push(authorized(headers.authorization));
   if (headers.relayKey !== undefined || headers.relaySecret !== undefined) {
     found.push({ method: 'keyAndSecret', key: headers.relayKey ?? '', secret: headers.relaySecret ?? '' });
   }
@@ -38,7 +40,9 @@ export function presentedCredential(
 }
 
 /** `Bearer` in any case (RFC 9110, 11.1). The checksum is tested first: a typo costs no directory look-up. */
-function bearerHash(authorization: string): string | undefined {
-  const token = /^bearer +(\S+)$/i.exec(authorization.trim())?.[1];
-  return token === undefined || parseToken(token) === undefined ? undefined : tokenHash(token);
+function authorized(header: string): PresentedCredential {
+  const [, scheme, token] = /^(\S*) *(.*)$/s.exec(header.trim()) ?? [];
+  if (scheme?.toLowerCase() !== 'bearer') return { method: 'otherScheme' };
+  const isToken = token !== undefined && parseToken(token) !== undefined;
+  return { method: 'bearer', sha256: isToken ? tokenHash(token) : undefined };
 }

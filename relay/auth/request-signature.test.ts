@@ -160,11 +160,13 @@ describe('presented credential', () => {
   test('none', () => expect(presentedCredential(none, [])).toEqual({ method: 'none' }));
   test('half a key-and-secret counts as one', () =>
     expect(presentedCredential({ ...none, relaySecret: 's' }, [])).toMatchObject({ method: 'keyAndSecret', key: '' }));
-  test('basic auth is a bearer that is no token', () =>
-    expect(presentedCredential({ ...none, authorization: 'Basic x' }, [])).toEqual({
-      method: 'bearer',
-      sha256: undefined,
-    }));
+  test.each(['Basic eDp5', 'rly_live_x', '', 'Bearerrly_live_x', 'Digest Bearer rly_live_x'])(
+    'another scheme than Bearer: "%s"',
+    (authorization) => expect(presentedCredential({ ...none, authorization }, [])).toEqual({ method: 'otherScheme' }),
+  );
+  test.each(['Bearer', 'bearer x', 'BEARER rly_live_ x'])('a bearer that is no token: "%s"', (authorization) =>
+    expect(presentedCredential({ ...none, authorization }, [])).toEqual({ method: 'bearer', sha256: undefined }),
+  );
   test('two kinds are ambiguous', () =>
     expect(presentedCredential({ ...none, relayKey: 'k' }, [['auth_key', 'k']])).toEqual({ method: 'ambiguous' }));
 });

@@ -140,6 +140,10 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   [undefined, http({ app: ownPagesOnly, origin: 'https://example.com' })],
   [undefined, http({ app: ownPagesOnly })],
   ['authentication_required', http({ credential: { method: 'none' }, app: app({ authentication: off }) })],
+  [
+    'authentication_scheme_unsupported',
+    http({ credential: { method: 'otherScheme' }, app: app({ authentication: off }) }),
+  ],
   ['authentication_ambiguous', http({ credential: { method: 'ambiguous' }, app: app({ authentication: off }) })],
   ['method_disabled', http({ app: app({ authentication: off }), token: undefined })],
   ['method_disabled', http({ app: app({ authentication: off }), credential: keySecret('x', 'y') })],
@@ -247,6 +251,7 @@ describe('the gate', () => {
     const wrong = fc.constantFrom<HttpVisit['credential']>(
       { method: 'none' },
       { method: 'ambiguous' },
+      { method: 'otherScheme' },
       { method: 'bearer', sha256: undefined },
       { method: 'bearer', sha256: 'x' },
       keySecret('appkey', ''),

@@ -6,7 +6,7 @@ import { CloseCode } from '../protocol/close-codes.ts';
  * where that would help a guesser. The code is the metric's label.
  */
 export type Refusal = {
-  readonly status: 400 | 401 | 403 | 404 | 408 | 409 | 413 | 422 | 429 | 431 | 500 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 422 | 429 | 431 | 500 | 503;
   readonly close: CloseCode | null;
   readonly message: string;
 };
@@ -14,6 +14,11 @@ export type Refusal = {
 export const refusals = {
   // the path and the request itself
   path_unknown: { status: 404, close: CloseCode.pathUnknown, message: 'No such path.' },
+  method_not_allowed: {
+    status: 405,
+    close: null,
+    message: 'This path is not served with this method: Allow names those that are.',
+  },
   request_malformed: { status: 400, close: null, message: 'The request is not valid HTTP.' },
   request_timeout: { status: 408, close: null, message: 'The request did not arrive in time.' },
   headers_too_large: { status: 431, close: null, message: 'The request headers are too large.' },
@@ -119,6 +124,11 @@ export const refusals = {
     status: 401,
     close: null,
     message: 'Send a bearer token, X-Relay-Key and X-Relay-Secret, or a Pusher signature.',
+  },
+  authentication_scheme_unsupported: {
+    status: 401,
+    close: null,
+    message: 'Authorization must be Bearer and a token: Authorization: Bearer rly_…',
   },
   authentication_ambiguous: { status: 400, close: null, message: 'Send one kind of credential, not several.' },
   method_disabled: { status: 401, close: null, message: 'The app does not allow this way to authenticate.' },

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
+import { allowedMethods } from './allowed-methods.ts';
 import type { Endpoint } from './endpoint.ts';
 import { endpointTable, pathsOf, type EndpointParts } from './endpoints.ts';
 import { appInPath, appOfKey, gated, guard, readRawBodies, type AppOf, type HttpGateParts } from './http-gate.ts';
@@ -30,6 +31,11 @@ const REQUEST_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 /** The HTTP API, not yet listening. WebSocket upgrades are attached by server.ts. */
 export function createApp(parts: AppParts): FastifyInstance {
   const { metrics, log } = parts;
+  const endpoints = endpointTable(parts);
+  const methodsOf = allowedMethods([
+    { url: OPENAPI_PATH, method: 'GET' },
+    ...endpoints.flatMap((endpoint) => pathsOf(endpoint).map(({ url }) => ({ url, method: endpoint.method }))),
+  ]);
   const app = fastify({
     logger: false,
     http: {
@@ -59,7 +65,12 @@ export function createApp(parts: AppParts): FastifyInstance {
     void reply.header('x-request-id', request.id);
     done();
   });
-  app.setNotFoundHandler((_request, reply) => sendRefusal(reply, metrics, new Refused('path_unknown')));
+  app.setNotFoundHandler((request, reply) => {
+    const methods = methodsOf(request.url.split('?', 1)[0] ?? '');
+    if (methods.length === 0) return sendRefusal(reply, metrics, new Refused('path_unknown'));
+    void reply.header('allow', methods.join(', '));
+    return sendRefusal(reply, metrics, new Refused('method_not_allowed'));
+  });
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof Refused) return sendRefusal(reply, metrics, error);
     if (isClientError(error)) return sendRefusal(reply, metrics, new Refused('request_malformed'));
@@ -67,7 +78,6 @@ export function createApp(parts: AppParts): FastifyInstance {
     return sendRefusal(reply, metrics, new Refused('internal'));
   });
 
-  const endpoints = endpointTable(parts);
   let document: string | undefined;
   void app.register((scope, _options, done) => {
     scope.get(OPENAPI_PATH, (_request, reply) => {

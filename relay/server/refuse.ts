@@ -16,8 +16,15 @@ export class Refused extends Error {
 export function sendRefusal(reply: FastifyReply, metrics: RelayMetrics, refused: Refused): FastifyReply {
   countRefusal(metrics, 'http', refused.code);
   const { status } = refusalOf(refused.code);
+  if (status === 401) void reply.header('www-authenticate', challenge(refused.code));
   if (status === 413) void reply.header('connection', 'close');
   return reply.code(status).type('application/json').send(refusalBody(refused.code, refused.message));
+}
+
+/** RFC 9110, 11.6.1 demands one with every 401. Of three ways to authenticate only Bearer is a scheme of HTTP (RFC 6750, 3). */
+function challenge(code: RefusalCode): string {
+  const realm = 'Bearer realm="relay"';
+  return code === 'token_unknown' || code === 'token_expired' ? `${realm}, error="invalid_token"` : realm;
 }
 
 export function refusalBody(code: RefusalCode, message: string): string {

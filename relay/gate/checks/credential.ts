@@ -7,9 +7,10 @@ export const credentialPresent = check({
   name: 'credential-present',
   doors: ['http'],
   stage: 'arrival',
-  refuses: ['authentication_required', 'authentication_ambiguous'],
+  refuses: ['authentication_required', 'authentication_scheme_unsupported', 'authentication_ambiguous'],
   refusal: ({ credential }) => {
     if (credential.method === 'none') return 'authentication_required';
+    if (credential.method === 'otherScheme') return 'authentication_scheme_unsupported';
     return credential.method === 'ambiguous' ? 'authentication_ambiguous' : undefined;
   },
 });

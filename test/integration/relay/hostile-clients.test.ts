@@ -76,7 +76,7 @@ describe('malformed HTTP', () => {
     ['an unknown path', head('GET', '/nothing'), 404, 'path_unknown'],
     ['a double slash', head('GET', '//apps/101/channels', authorization), 404, 'path_unknown'],
     ['dots', head('GET', '/apps/101/x/../channels', authorization), 404, 'path_unknown'],
-    ['another method', head('DELETE', '/apps/101/channels', authorization), 404, 'path_unknown'],
+    ['another method', head('DELETE', '/apps/101/channels', authorization), 405, 'method_not_allowed'],
     ['an encoded slash in a channel', head('GET', '/apps/101/channels/a%2fb', authorization), 400, 'channel_invalid'],
     [
       'two Authorization headers',
@@ -114,6 +114,18 @@ describe('malformed HTTP', () => {
     expect(answer).toContain(code);
     expect(answer.toLowerCase()).toContain('x-request-id: ');
     await nextClientIsServed();
+  });
+
+  test.each([
+    ['DELETE', '/apps/101/channels', 'GET'],
+    ['HEAD', '/apps/101/channels', 'GET'],
+    ['OPTIONS', '/api/v1/apps/101/events?x=/', 'POST'],
+    ['PROPFIND', '/api/v1/apps/101/encryption/keys/ada', 'DELETE, GET, PUT'],
+    ['POST', '/openapi.json', 'GET'],
+  ])('%s %s: Allow says %s', async (method, path, methods) => {
+    const answer = await raw(head(method, path, 'Content-Length: 1000000000000\r\n'));
+    expect(answer).toMatch(/^HTTP\/1.1 405 /);
+    expect(answer).toContain(`\r\nallow: ${methods}\r\n`);
   });
 
   test.each([

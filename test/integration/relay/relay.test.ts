@@ -130,6 +130,8 @@ describe('the three ways to authenticate, both prefixes', () => {
       { authorization: `Bearer ${mintToken('Live', new Uint8Array(96)).token}` },
     ],
     ['garbage', 401, 'token_unknown', { authorization: 'Bearer nonsense' }],
+    ['another scheme', 401, 'authentication_scheme_unsupported', { authorization: 'Basic eDp5' }],
+    ['a token without its scheme', 401, 'authentication_scheme_unsupported', { authorization: token.token }],
     ['a wrong secret', 401, 'key_or_secret_wrong', { 'x-relay-key': 'appkey', 'x-relay-secret': 'no' }],
     [
       'two kinds',
@@ -141,6 +143,8 @@ describe('the three ways to authenticate, both prefixes', () => {
     const response = await post(relay.port, '/apps/101/events', event, headers);
     expect(response.status).toBe(status);
     expect(await response.json()).toMatchObject({ error: { code } });
+    const challenge = `Bearer realm="relay"${code === 'token_unknown' ? ', error="invalid_token"' : ''}`;
+    expect(response.headers.get('www-authenticate')).toBe(status === 401 ? challenge : null);
   });
 
   test('a token of another app, an expired token, a revoked token', async () => {
