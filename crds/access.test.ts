@@ -115,6 +115,17 @@ test('countries are ISO codes, of a list that is to be let in or kept out', () =
   ]);
 });
 
+test('client certificates are required or not, and whoever mentions them says which', () => {
+  for (const required of [true, false]) expect(errorsOf({ clientCertificates: { required } })).toEqual([]);
+  for (const value of [{}, { required: 'yes' }])
+    expect(errorsOf({ clientCertificates: value })).toEqual([
+      expect.stringMatching(/^spec\.access\.clientCertificates\.required: /),
+    ]);
+  expect(defaultedAccess({ clientCertificates: { required: true } }).clientCertificatesRequired).toBe(true);
+  // As in every app that was published before there were any.
+  expect(defaultedAccess({ clientCertificates: { required: false } })).toEqual(defaultedAccess(undefined));
+});
+
 test('an empty allowlist is refused: nobody could say what was meant', () => {
   expect(errorsOf({ ipAllowlist: [] })).toEqual([
     expect.stringMatching(/^spec\.access\.ipAllowlist: name at least one address/),

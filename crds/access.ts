@@ -98,6 +98,14 @@ export const accessSpec = z.strictObject({
     .describe(
       'Countries that requests and connections may come from; from others 403, and 4009 on sockets. Needs the database of the installation (GEOIP_DATABASE). Default: all.',
     ),
+  clientCertificates: z
+    .strictObject({
+      required: z
+        .boolean()
+        .describe('Refuse who comes without a valid certificate that a ClientCertificate of this app registers.'),
+    })
+    .optional()
+    .describe('Mutual TLS; others get 403, and 4009 on sockets. Default: not required.'),
 });
 export type AccessSpec = z.infer<typeof accessSpec>;
 
@@ -106,6 +114,8 @@ export type DefaultedAccess = {
   readonly ipAllowlist: readonly string[] | null;
   readonly origins: readonly string[] | null;
   readonly countries: { readonly mode: 'Allow' | 'Block'; readonly codes: readonly string[] } | null;
+  /** Left out where they are not required, so that apps without the rule stay as they were published by earlier versions. */
+  readonly clientCertificatesRequired?: true;
 };
 
 export function defaultedAccess(spec: AccessSpec | undefined): DefaultedAccess {
@@ -114,5 +124,6 @@ export function defaultedAccess(spec: AccessSpec | undefined): DefaultedAccess {
     ipAllowlist: spec?.ipAllowlist?.toSorted() ?? null,
     origins: spec?.origins?.toSorted() ?? null,
     countries: countries === undefined ? null : { mode: countries.mode, codes: countries.codes.toSorted() },
+    ...(spec?.clientCertificates?.required === true ? { clientCertificatesRequired: true } : {}),
   };
 }

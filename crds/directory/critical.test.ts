@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { criticalFields, KNOWN_CRITICAL } from './critical.ts';
-import { appEntryKey, tokenEntryKey, type EntryChange } from './entry-body.ts';
+import { appEntryKey, certificateEntryKey, tokenEntryKey, type EntryChange } from './entry-body.ts';
 
 const app = (access: object): EntryChange => ({
   key: appEntryKey('1'),
@@ -27,7 +27,13 @@ test.each<[string, EntryChange, string[]]>([
     app({ ipAllowlist: ['1.2.3.4'], origins: ['null'], countries: { mode: 'Block', codes: ['DE'] } }),
     ['ipAllowlist', 'origins', 'countries'],
   ],
-  ['everybody', app({ ipAllowlist: null }), []],
+  ['everybody', app({ ipAllowlist: null, clientCertificatesRequired: false }), []],
+  ['client certificates', app({ clientCertificatesRequired: true }), ['clientCertificates']],
+  [
+    'a certificate itself',
+    { key: certificateEntryKey('1', 'a'.repeat(64)), body: { appId: '1', namespace: 'a', name: 'b', notAfter: null } },
+    [],
+  ],
   ['full access', { key, body: { ...body, scopes: null } }, []],
   ['a token of an earlier version', { key, body }, []],
   ['a removal, which every relay can carry out', { key, body: null }, []],

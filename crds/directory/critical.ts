@@ -11,17 +11,27 @@ export const KNOWN_CRITICAL: ReadonlySet<string> = new Set([
   'ipAllowlist',
   'origins',
   'countries',
+  'clientCertificates',
   'secretScanning',
 ]);
 
 /** What the signer of this change lists in `crit`. */
 export function criticalFields({ body }: EntryChange): string[] {
   if (body === null) return [];
-  const restrictions =
-    'limits' in body
-      ? { rate: body.limits.rate, secretScanning: body.secretScanning, ...body.access }
-      : { scopes: body.scopes, rate: body.rate };
-  return Object.entries(restrictions).flatMap(([field, value]) =>
+  return Object.entries(restrictionsOf(body)).flatMap(([field, value]) =>
     value === null || value === undefined ? [] : [field],
   );
+}
+
+function restrictionsOf(body: Exclude<EntryChange['body'], null>): Readonly<Record<string, unknown>> {
+  if ('environment' in body) return { scopes: body.scopes, rate: body.rate };
+  // A certificate only lets in, and only a relay that knows the whole kind takes it up.
+  if (!('limits' in body)) return {};
+  const { clientCertificatesRequired = false, ...access } = body.access ?? {};
+  return {
+    rate: body.limits.rate,
+    secretScanning: body.secretScanning,
+    ...access,
+    clientCertificates: clientCertificatesRequired ? true : null,
+  };
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { entryScanRules } from '../secret-scanning.ts';
 
 /**
- * What the operator publishes about one app and one token, and the relay enforces. Version 1 of both: a relay that does not know a
+ * What the operator publishes about one app, token and client certificate, and the relay enforces. Version 1 of all: a relay that does not know a
  * version or a name in `crit` keeps the older entry and says so (directory.md, rule 8), so adding an enforced field means naming it there.
  */
 export const ENTRY_VERSION = 1;
@@ -45,6 +45,8 @@ const access = z.object({
     .object({ mode: z.enum(['Allow', 'Block']), codes: z.array(z.string()).readonly() })
     .nullable()
     .default(null),
+  /** Nobody without a certificate that is registered for this app. Left out: false. */
+  clientCertificatesRequired: z.boolean().exactOptional(),
 });
 
 export const appEntryBody = z.object({
@@ -95,14 +97,29 @@ export const tokenEntryBody = z.object({
 });
 export type TokenEntryBody = z.infer<typeof tokenEntryBody>;
 
+/** A certificate that may connect to the app. Which one stands in the key alone: the SHA-256 of its DER. Revoked is removed. */
+export const certificateEntryBody = z.object({
+  appId: z.string(),
+  /** Of the object that registers it, for logs. */
+  namespace: z.string(),
+  name: z.string(),
+  /** Epoch milliseconds; the relay refuses from then on by its own clock. null: no end. */
+  notAfter: z.int().nullable(),
+});
+export type CertificateEntryBody = z.infer<typeof certificateEntryBody>;
+
 /** The fields that the sealed texts of an app's entry are bound to (crds/sealed.ts). */
 export const appKeyField = (id: string): string => `key.${id}`;
 export const webhookHeadersField = (name: string): string => `webhook.${name}.headers`;
 
 export const appEntryKey = (appId: string): `app/${string}` => `app/${appId}`;
 export const tokenEntryKey = (sha256: string): `token/${string}` => `token/${sha256}`;
+/** @param sha256 of the certificate's DER, lower-case hex */
+export const certificateEntryKey = (appId: string, sha256: string): `certificate/${string}` =>
+  `certificate/${appId}/${sha256}`;
 
 /** One change of the directory. `body: null` removes the entry; a field that is left out means its default. */
 export type EntryChange =
   | { readonly key: `app/${string}`; readonly body: z.input<typeof appEntryBody> | null }
-  | { readonly key: `token/${string}`; readonly body: z.input<typeof tokenEntryBody> | null };
+  | { readonly key: `token/${string}`; readonly body: z.input<typeof tokenEntryBody> | null }
+  | { readonly key: `certificate/${string}`; readonly body: z.input<typeof certificateEntryBody> | null };

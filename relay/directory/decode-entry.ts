@@ -3,6 +3,7 @@ import { KNOWN_CRITICAL } from '#crds/directory/critical.ts';
 import {
   appEntryBody,
   appKeyField,
+  certificateEntryBody,
   ENTRY_VERSION,
   tokenEntryBody,
   webhookHeadersField,
@@ -12,13 +13,14 @@ import type { EntryPayload } from '#crds/directory/entry.ts';
 import { Secret, type Keyring } from '#crds/keyring.ts';
 import { unseal, UnsealError } from '#crds/sealed.ts';
 import { appOf } from './directory.ts';
-import type { App, Token, WebhookHeaders } from './directory.ts';
+import type { App, ClientCertificate, Token, WebhookHeaders } from './directory.ts';
 
 export type Enforceable =
   /** `mac` names this exact content: two entries with the same one are the same. */
   { readonly mac: string } & (
     | { readonly kind: 'app'; readonly id: string; readonly app: App }
     | { readonly kind: 'token'; readonly sha256: string; readonly token: Token }
+    | { readonly kind: 'certificate'; readonly certificate: ClientCertificate }
   );
 
 export type RejectReason = 'unknown_key' | 'not_authentic' | 'unsupported' | 'invalid' | 'unsealable';
@@ -77,8 +79,14 @@ function decodeBody(keyring: Keyring, { key, revision, body }: EntryPayload, mac
       if (parsed === undefined) return 'invalid';
       return { mac, kind, sha256: name, token: Object.freeze({ ...parsed, sha256: name, revision }) };
     }
+    case 'certificate': {
+      const parsed = certificateEntryBody.safeParse(body).data;
+      const [appId, sha256] = splitCertificateName(name);
+      if (parsed?.appId !== appId || !SHA256.test(sha256)) return 'invalid';
+      return { mac, kind, certificate: Object.freeze({ ...parsed, sha256 }) };
+    }
     default:
-      // A kind of a later version, e.g. certificate/….
+      // A kind of a later version.
       return 'unsupported';
   }
 }
@@ -95,6 +103,14 @@ function readHeaders(text: string): WebhookHeaders | undefined {
   } catch {
     return undefined;
   }
+}
+
+const SHA256 = /^[0-9a-f]{64}$/;
+
+/** `480192/ab…` of the key `certificate/480192/ab…` → ['480192', 'ab…'] */
+export function splitCertificateName(name: string): [appId: string, sha256: string] {
+  const slash = name.lastIndexOf('/');
+  return [name.slice(0, Math.max(slash, 0)), name.slice(slash + 1)];
 }
 
 /** `app/480192` → ['app', '480192'] */

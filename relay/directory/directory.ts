@@ -1,4 +1,9 @@
-import type { AppEntryBody, TokenEntryBody, WebhookEndpointBody } from '#crds/directory/entry-body.ts';
+import type {
+  AppEntryBody,
+  CertificateEntryBody,
+  TokenEntryBody,
+  WebhookEndpointBody,
+} from '#crds/directory/entry-body.ts';
 import type { Position } from '#crds/directory/position.ts';
 import { Secret } from '#crds/keyring.ts';
 import { appAccessOf, type AppAccess } from '../access/app-access.ts';
@@ -31,7 +36,10 @@ export type App = Readonly<Omit<AppEntryBody, 'keys' | 'webhooks' | 'access'>> &
 /** A bearer token as it is enforced. Frozen. */
 export type Token = Readonly<TokenEntryBody> & { readonly sha256: string; readonly revision: number };
 
-/** What the last step changed; removed ones are named too. */
+/** A client certificate that may connect to its app. Frozen. `sha256` is its DER's, lower-case hex. */
+export type ClientCertificate = Readonly<CertificateEntryBody> & { readonly sha256: string };
+
+/** What the last step changed; removed ones are named too, and the apps of certificates. */
 export type DirectoryChange = { readonly appIds: ReadonlySet<string>; readonly tokenHashes: ReadonlySet<string> };
 
 /** The directory as the gate sees it: in memory, whole, and never going back. */
@@ -42,6 +50,8 @@ export interface Directory {
   appByKey(key: string): App | undefined;
   /** By the SHA-256 of the whole token, lower-case hex. */
   tokenByHash(sha256: string): Token | undefined;
+  /** A certificate that is registered for this app, by its fingerprint, lower-case hex. */
+  certificateOf(appId: string, sha256: string): ClientCertificate | undefined;
   /** May serve: loaded, and admitted by the operator (or that has not come within RELAY_ADMIT_TIMEOUT), and not fenced. */
   ready(): boolean;
   /** RELAY_FENCE_AFTER has passed without a report that arrived: close all sockets (4100), answer 503. Ask before each use. */
@@ -61,6 +71,8 @@ export class DirectoryIndex {
   readonly #apps = new Map<string, App>();
   readonly #appsByKey = new Map<string, App>();
   readonly #tokens = new Map<string, Token>();
+  /** By app, then by fingerprint: the same certificate may be registered for several. */
+  readonly #certificates = new Map<string, Map<string, ClientCertificate>>();
 
   apps(): Iterable<App> {
     return this.#apps.values();
@@ -73,6 +85,9 @@ export class DirectoryIndex {
   }
   tokenByHash(sha256: string): Token | undefined {
     return this.#tokens.get(sha256);
+  }
+  certificateOf(appId: string, sha256: string): ClientCertificate | undefined {
+    return this.#certificates.get(appId)?.get(sha256);
   }
 
   setApp(appId: string, app: App | undefined): void {
@@ -89,6 +104,14 @@ export class DirectoryIndex {
   setToken(sha256: string, token: Token | undefined): void {
     if (token === undefined) this.#tokens.delete(sha256);
     else this.#tokens.set(sha256, token);
+  }
+
+  setCertificate(appId: string, sha256: string, certificate: ClientCertificate | undefined): void {
+    const held = this.#certificates.get(appId);
+    if (certificate !== undefined) {
+      if (held === undefined) this.#certificates.set(appId, new Map([[sha256, certificate]]));
+      else held.set(sha256, certificate);
+    } else if (held?.delete(sha256) === true && held.size === 0) this.#certificates.delete(appId);
   }
 }
 

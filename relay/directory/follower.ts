@@ -4,9 +4,9 @@ import { comparePositions, ORIGIN } from '#crds/directory/position.ts';
 import type { Position } from '#crds/directory/position.ts';
 import type { Keyring } from '#crds/keyring.ts';
 import type { MonotonicClock } from './clock.ts';
-import { splitKey } from './decode-entry.ts';
+import { splitCertificateName, splitKey } from './decode-entry.ts';
 import { DirectoryIndex } from './directory.ts';
-import type { App, Directory, DirectoryChange, Token } from './directory.ts';
+import type { App, ClientCertificate, Directory, DirectoryChange, Token } from './directory.ts';
 import { EntryTable } from './entry-table.ts';
 import type { TableChange } from './entry-table.ts';
 import type { DirectoryFeed } from './feed.ts';
@@ -92,6 +92,9 @@ export class Follower implements Directory {
   }
   tokenByHash(sha256: string): Token | undefined {
     return this.#index.tokenByHash(sha256);
+  }
+  certificateOf(appId: string, sha256: string): ClientCertificate | undefined {
+    return this.#index.certificateOf(appId, sha256);
   }
   ready(): boolean {
     return !this.#left && this.#standing.isReady(this.#options.clock.monotonic());
@@ -226,6 +229,11 @@ export class Follower implements Directory {
       } else if (kind === 'token') {
         this.#index.setToken(name, content?.kind === 'token' ? content.token : undefined);
         tokenHashes.add(name);
+      } else if (kind === 'certificate') {
+        const [appId, sha256] = splitCertificateName(name);
+        const certificate = content?.kind === 'certificate' ? content.certificate : undefined;
+        this.#index.setCertificate(appId, sha256, certificate);
+        appIds.add(appId);
       }
     }
     return { appIds, tokenHashes };

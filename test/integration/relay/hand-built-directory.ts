@@ -8,6 +8,8 @@ export type AppFields = Partial<Omit<AppEntryBody, 'keys' | 'appId'>> & {
   readonly keys?: readonly { readonly id: string; readonly key: string; readonly secret: string }[];
 };
 
+type CertificateFields = { readonly appId?: string; readonly notAfter?: number | null };
+
 /** A directory filled by hand, for tests of what stands behind it; tests of the whole path use the real follower. */
 export class HandBuiltDirectory implements Directory {
   readonly #index = new DirectoryIndex();
@@ -70,6 +72,17 @@ export class HandBuiltDirectory implements Directory {
     await this.#applied({ appIds: new Set(), tokenHashes: new Set([sha256]) });
   }
 
+  /** Registers a certificate for an app. @param sha256 of its DER, lower-case hex */
+  async setCertificate(sha256: string, { appId = '101', notAfter = null }: CertificateFields = {}): Promise<void> {
+    this.#index.setCertificate(appId, sha256, { appId, namespace: 'shop', name: 'billing', notAfter, sha256 });
+    await this.#applied({ appIds: new Set([appId]), tokenHashes: new Set() });
+  }
+
+  async removeCertificate(sha256: string, appId = '101'): Promise<void> {
+    this.#index.setCertificate(appId, sha256, undefined);
+    await this.#applied({ appIds: new Set([appId]), tokenHashes: new Set() });
+  }
+
   setState(state: { readonly ready: boolean; readonly fenced: boolean }): void {
     this.isReady = state.ready;
     this.isFenced = state.fenced;
@@ -87,6 +100,9 @@ export class HandBuiltDirectory implements Directory {
   }
   tokenByHash(sha256: string): ReturnType<DirectoryIndex['tokenByHash']> {
     return this.#index.tokenByHash(sha256);
+  }
+  certificateOf(appId: string, sha256: string): ReturnType<DirectoryIndex['certificateOf']> {
+    return this.#index.certificateOf(appId, sha256);
   }
   ready(): boolean {
     return this.isReady;
