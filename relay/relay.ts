@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ForwardingHeader } from './access/client-address.ts';
+import { ClientCertificates, type CertificateSettings } from './access/client-certificates.ts';
 import type { Geography } from './access/countries.ts';
 import { noGeography } from './access/geoip-database.ts';
 import { geoipMetrics } from './access/geoip-metrics.ts';
@@ -109,6 +110,8 @@ export type RelaySettings = {
     readonly header: ForwardingHeader;
     /** They begin each connection with a PROXY protocol header. Left out: they do not. */
     readonly proxyProtocol?: boolean;
+    /** How they say with which certificate it called. Left out: nobody is believed. */
+    readonly certificates?: CertificateSettings;
   };
 };
 
@@ -120,6 +123,8 @@ export type Relay = AsyncDisposable & {
   /** Not ready from now on; sends every socket away with 4200 over the drain time. Resolves when the last one is gone. */
   readonly drain: () => Promise<void>;
 };
+
+const NO_CERTIFICATE_HEADERS: CertificateSettings = { headers: [], proxySecrets: [], proxyCertificates: new Set() };
 
 const LIVENESS_CHECK_MS = 1_000;
 
@@ -164,6 +169,11 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     header: settings.proxies.header,
     peerOf: (socket) => proxyFront?.peerOf(socket) ?? socket.remoteAddress ?? '',
     ignored: () => metrics.forwardingHeadersIgnored.inc(),
+  });
+  const certificates = new ClientCertificates({
+    settings: settings.proxies.certificates ?? NO_CERTIFICATE_HEADERS,
+    proxies,
+    ignored: (reason) => metrics.certificateHeadersIgnored.inc({ reason }),
   });
   const writing = keepWriting(usage, Date.now);
   const holds = new Holds<Subscriber>();
@@ -248,6 +258,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const app = createApp({
     directory,
     proxies,
+    certificates,
     geography,
     tlsMissing,
     wallClock: Date.now,
@@ -271,15 +282,17 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     hub,
     directory,
     proxies,
+    certificates,
     geography,
     tlsMissing,
     occupancy,
     draining: () => draining,
     limiter,
     rates,
+    wallClock: Date.now,
   });
 
-  const rules = { directory, geography };
+  const rules = { directory, geography, wallClock: Date.now };
   const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, rules, metrics));
   const expiryWatch = new ExpiryWatch({
     directory,
