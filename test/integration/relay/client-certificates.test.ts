@@ -1,7 +1,5 @@
 import { once } from 'node:events';
-import { request as plainRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
-import { request as tlsRequest } from 'node:https';
-import { text } from 'node:stream/consumers';
+import type { OutgoingHttpHeaders } from 'node:http';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -12,13 +10,13 @@ import { CERTIFICATE_HEADERS } from '#relay/access/certificate-headers.ts';
 import type { CertificateSettings } from '#relay/access/client-certificates.ts';
 import { IpRanges } from '#relay/access/ip-ranges.ts';
 import { parseIpRanges } from '#relay/access/trusted-proxies.ts';
-import type { Relay } from '#relay/relay.ts';
-import { certificateAuthority, fingerprintOf, selfSigned, type Certificate } from '#test/parts/certificate.ts';
+import { certificateAuthority, fingerprintOf, selfSigned } from '#test/parts/certificate.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { mounted } from '#test/parts/mounted-certificate.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
+import { both, http, openSocket, type Door, type Way } from './certificate-door.ts';
 import { MemoryWorld } from './memory-relay.ts';
-import { TestClient } from './test-client.ts';
+import type { TestClient } from './test-client.ts';
 
 /** Client certificates at every door: from handshakes that end in the relay, and from headers of proxies. nginx is in nginx.test.ts. */
 const authority = certificateAuthority();
@@ -56,7 +54,7 @@ type Options = { readonly trusted?: string; readonly settings?: Partial<Certific
 async function relayWithTls({ trusted = '', settings = {}, asks = true }: Options = {}) {
   const directory = stack.use(await temporaryDirectory('client-certificates'));
   const { files, swap } = await mounted(directory.path, server);
-  const relay = stack.use(
+  const { port } = stack.use(
     await world.relay(
       {
         transport: { certificate: files, requireTls: false, requestCertificates: asks, reloadMs: 10 },
@@ -74,66 +72,12 @@ async function relayWithTls({ trusted = '', settings = {}, asks = true }: Option
       { metricsRegistry: metrics },
     ),
   );
+  const relay: Door = { port, authority: authority.cert, token: token.token, metrics };
   return { relay, swap };
 }
 
-type Way = {
-  /** Over TLS, with this certificate; null: with none. Left out: plaintext. */
-  readonly tls?: Certificate | null;
-  readonly headers?: OutgoingHttpHeaders;
-  readonly connection?: Pick<ConnectionOptions, 'session' | 'minVersion' | 'maxVersion'>;
-};
-
-/** A request and a WebSocket on the same way: both are let in ('in'), or both refused with this code. */
-async function both(relay: Relay, way: Way): Promise<string> {
-  const answers = [await http(relay, way), await webSocket(relay, way)];
-  expect(answers[1]).toBe(answers[0]);
-  return String(answers[0]);
-}
-
-async function http({ port }: Relay, { tls, headers = {}, connection = {} }: Way): Promise<string> {
-  const options = { host: '127.0.0.1', port, path: '/apps/101/channels', agent: false as const };
-  const withToken = { authorization: `Bearer ${token.token}`, ...headers };
-  const sent =
-    tls === undefined
-      ? plainRequest({ ...options, headers: withToken })
-      : tlsRequest({ ...options, ...connection, ca: authority.cert, ...tls, headers: withToken });
-  sent.end();
-  const [response] = (await once(sent, 'response')) as [IncomingMessage];
-  const body = JSON.parse(await text(response)) as { error?: { code: string } };
-  const code = body.error?.code ?? 'in';
-  const status =
-    { in: 200, header_duplicated: 400 }[code] ?? (/_(sha1|unreadable|contradictory)$/.test(code) ? 400 : 403);
-  expect({ code, status: response.statusCode }).toEqual({ code, status });
-  return code;
-}
-
-async function webSocket(relay: Relay, way: Way): Promise<string> {
-  const door = async (): Promise<Map<string, number>> => {
-    const { values } = (await metrics.getSingleMetric('relay_refusals_total')?.get()) ?? { values: [] };
-    const ofDoor = values.filter(({ labels }) => labels['door'] === 'websocket');
-    return new Map(ofDoor.map(({ labels, value }) => [String(labels['code']), value]));
-  };
-  const before = await door();
-  await using client = opened(relay, way);
-  await eventually(() => client.closeCode !== undefined || client.received.length > 0);
-  if (client.received.some(({ event }) => event === 'pusher:connection_established')) return 'in';
-  expect(await client.closed()).toBe(4009);
-  return [...(await door())].find(([code, value]) => value !== (before.get(code) ?? 0))?.[0] ?? 'nothing';
-}
-
-function opened({ port }: Relay, { tls, headers = {}, connection = {} }: Way): TestClient {
-  const url = `${tls === undefined ? 'ws' : 'wss'}://127.0.0.1:${port}/app/appkey?protocol=7`;
-  return new TestClient(url, {
-    ca: authority.cert,
-    ...connection,
-    ...tls,
-    headers: { ...headers } as Record<string, string>,
-  });
-}
-
-async function established(relay: Relay, way: Way): Promise<TestClient> {
-  const client = stack.use(opened(relay, way));
+async function established(relay: Door, way: Way): Promise<TestClient> {
+  const client = stack.use(openSocket(relay, way));
   await client.event('pusher:connection_established');
   return client;
 }
@@ -356,14 +300,14 @@ describe('headers', () => {
   });
 });
 
-async function shaken({ port }: Relay, options: ConnectionOptions): Promise<TLSSocket> {
+async function shaken({ port }: Door, options: ConnectionOptions): Promise<TLSSocket> {
   const socket = connect({ host: '127.0.0.1', port, ca: authority.cert, ...options });
   await once(socket, 'secureConnect');
   return socket;
 }
 
 /** A session of a connection that was used: with TLS 1.3 the ticket comes after the handshake. */
-async function sessionOf(relay: Relay, options: ConnectionOptions): Promise<Buffer> {
+async function sessionOf(relay: Door, options: ConnectionOptions): Promise<Buffer> {
   const socket = connect({ host: '127.0.0.1', port: relay.port, ca: authority.cert, ...options });
   const session = once(socket, 'session') as Promise<[Buffer]>;
   socket.write('GET /openapi.json HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n');
@@ -373,14 +317,14 @@ async function sessionOf(relay: Relay, options: ConnectionOptions): Promise<Buff
   return ticket;
 }
 
-async function isResumed(relay: Relay, options: ConnectionOptions): Promise<boolean> {
+async function isResumed(relay: Door, options: ConnectionOptions): Promise<boolean> {
   const socket = await shaken(relay, options);
   const resumed = socket.isSessionReused();
   socket.destroy();
   return resumed;
 }
 
-async function nameServed(relay: Relay): Promise<string> {
+async function nameServed(relay: Door): Promise<string> {
   const socket = await shaken(relay, {});
   const { CN } = socket.getPeerCertificate().subject;
   socket.destroy();
