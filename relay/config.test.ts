@@ -23,8 +23,9 @@ test('an unknown flag is refused', () => {
 });
 
 test('a config prints without its secrets', () => {
-  const result = readConfig([], environment);
-  expect(JSON.stringify(result)).not.toMatch(/hunter2|AQEB/);
+  const result = readConfig([], { ...environment, ...proxies, PROXY_SECRET: 'proxysecret'.repeat(4) });
+  expect(result.kind).toBe('settings');
+  expect(JSON.stringify(result)).not.toMatch(/hunter2|AQEB|proxysecret/);
 });
 
 test('help names every setting', () => {
@@ -32,11 +33,19 @@ test('help names every setting', () => {
   expect(result.kind === 'help' ? result.text : '').toMatch(/--redis-url, REDIS_URL[\s\S]*--relay-drain-seconds/);
 });
 
+const proxies = { TRUSTED_PROXIES: '10.0.0.0/8' };
+
 test.each([
   [{ TLS_CERT_FILE: 'tls.crt' }, /TLS_KEY_FILE/],
   [{ TLS_KEY_FILE: 'tls.key' }, /TLS_CERT_FILE/],
   [{ REQUIRE_TLS: 'true' }, /REQUIRE_TLS.*everybody/],
   [{ PROXY_PROTOCOL: 'required' }, /PROXY_PROTOCOL.*TRUSTED_PROXIES/],
+  [{ TLS_CLIENT_CERTIFICATES: 'request' }, /TLS_CLIENT_CERTIFICATES: without TLS_CERT_FILE/],
+  [{ PROXY_CERTIFICATES: 'ab'.repeat(32), ...proxies }, /PROXY_CERTIFICATES.*TLS_CLIENT_CERTIFICATES=request/],
+  [{ PROXY_CERTIFICATES: 'ab'.repeat(20), ...proxies }, /PROXY_CERTIFICATES: (ab)+ is no SHA-256 fingerprint/],
+  [{ PROXY_SECRET: 'x'.repeat(32) }, /PROXY_SECRET.*TRUSTED_PROXIES/],
+  [{ PROXY_SECRET: 'hunter2', ...proxies }, /^PROXY_SECRET: expected 32 characters or more((?!hunter2)[^])*$/],
+  [{ CLIENT_CERT_HEADERS: 'x-ssl-cert', ...proxies }, /CLIENT_CERT_HEADERS: expected x-client-cert-fingerprint, /],
   [{ TRUSTED_PROXIES: '10.0.0.0/8, ingress' }, /TRUSTED_PROXIES: ingress is no address/],
   [{ REDIS_TLS_SERVER_NAME: 'redis.internal' }, /REDIS_URL must start with rediss/],
   [{ REDIS_TLS_CA_FILE: '/nowhere/ca.crt' }, /REDIS_TLS_CA_FILE: the file cannot be read \(ENOENT\)/],
@@ -50,6 +59,18 @@ test.each([
   { TLS_CERT_FILE: 'tls.crt', TLS_KEY_FILE: 'tls.key', REQUIRE_TLS: 'false' },
   { TRUSTED_PROXIES: '10.0.0.0/8', REQUIRE_TLS: 'true' },
   { TRUSTED_PROXIES: '10.0.0.0/8, 2001:db8::1', FORWARDED_HEADER: 'forwarded', PROXY_PROTOCOL: 'required' },
+  {
+    CLIENT_CERT_HEADERS: 'Ssl-Client-Cert, X-Forwarded-Client-Cert',
+    PROXY_SECRET: `${'x'.repeat(32)},${'y'.repeat(64)}`,
+    ...proxies,
+  },
+  {
+    TLS_CERT_FILE: 'tls.crt',
+    TLS_KEY_FILE: 'tls.key',
+    TLS_CLIENT_CERTIFICATES: 'request',
+    PROXY_CERTIFICATES: `${'AB:'.repeat(31)}AB`,
+    ...proxies,
+  },
 ])('takes %o', (tls) => {
   expect(readConfig([], { ...environment, ...tls }).kind).toBe('settings');
 });

@@ -5,6 +5,8 @@ import { workerId } from '#crds/directory/worker-id.ts';
 import { redisTlsContradiction, redisTlsSettings } from '#crds/link-tls.ts';
 import { parseRate } from '#crds/rate.ts';
 import { commonSettings, parsedBy, port, readSettings, seconds, type SettingsResult } from '#crds/settings.ts';
+import { parseCertificateHeaders } from './access/certificate-headers.ts';
+import { parseFingerprints, parseProxySecrets } from './access/proxy-proof.ts';
 import { parseIpRanges } from './access/trusted-proxies.ts';
 import { parseAllowed } from './webhooks/address-policy.ts';
 
@@ -26,6 +28,12 @@ const settings = z.object({
     .optional()
     .describe(
       'Refuse what comes in plaintext (403, 4000). A proxy of TRUSTED_PROXIES says in X-Forwarded-Proto how it was called. Default: true with TLS_CERT_FILE, else false.',
+    ),
+  TLS_CLIENT_CERTIFICATES: z
+    .enum(['off', 'request'])
+    .default('off')
+    .describe(
+      'request: with TLS_CERT_FILE, ask every client for a certificate, for apps with access.clientCertificates; browsers then ask their users. Whoever has none may connect, and the app decides.',
     ),
   RELAY_ID: z
     .string()
@@ -80,6 +88,21 @@ const settings = z.object({
     .describe(
       'required: connections of TRUSTED_PROXIES begin with a PROXY protocol header, version 1 or 2, before TLS too; without one they are cut. Of others none is read.',
     ),
+  CLIENT_CERT_HEADERS: parsedBy(parseCertificateHeaders)
+    .prefault('x-client-cert-fingerprint,x-forwarded-client-cert')
+    .describe(
+      'The headers, with commas between, in which TRUSTED_PROXIES say with which certificate a client came. They must set or remove each of these, else clients can make them up. Also: x-client-cert, ssl-client-cert, x-forwarded-tls-client-cert, client-cert.',
+    ),
+  PROXY_SECRET: parsedBy(parseProxySecrets)
+    .prefault('')
+    .describe(
+      'Believed are only proxies of TRUSTED_PROXIES that send this text in X-Relay-Proxy-Secret: a neighbour may have such an address too. Two with a comma between while it is changed. Default: the address is enough.',
+    ),
+  PROXY_CERTIFICATES: parsedBy(parseFingerprints)
+    .prefault('')
+    .describe(
+      'Believed are only proxies of TRUSTED_PROXIES that connect with one of these certificates themselves: SHA-256 fingerprints with commas between. Needs TLS_CLIENT_CERTIFICATES=request. Default: the address is enough.',
+    ),
   GEOIP_DATABASE: z
     .string()
     .default('')
@@ -122,13 +145,20 @@ export function readConfig(
 }
 
 function contradictionIn(config: RelayConfig): string | undefined {
-  const { TLS_CERT_FILE, TLS_KEY_FILE, REQUIRE_TLS, TRUSTED_PROXIES, PROXY_PROTOCOL } = config;
+  const { TLS_CERT_FILE, TLS_KEY_FILE, TLS_CLIENT_CERTIFICATES, REQUIRE_TLS } = config;
+  const { TRUSTED_PROXIES, PROXY_PROTOCOL, PROXY_CERTIFICATES, PROXY_SECRET } = config;
   if ((TLS_CERT_FILE === undefined) !== (TLS_KEY_FILE === undefined))
     return 'TLS_CERT_FILE and TLS_KEY_FILE: one is of no use without the other';
   if (REQUIRE_TLS === true && TLS_CERT_FILE === undefined && TRUSTED_PROXIES.length === 0)
     return 'REQUIRE_TLS: without TLS_CERT_FILE and TRUSTED_PROXIES everybody would be refused';
   if (PROXY_PROTOCOL === 'required' && TRUSTED_PROXIES.length === 0)
     return 'PROXY_PROTOCOL: headers are read from TRUSTED_PROXIES only, and there are none';
+  if (TLS_CLIENT_CERTIFICATES === 'request' && TLS_CERT_FILE === undefined)
+    return 'TLS_CLIENT_CERTIFICATES: without TLS_CERT_FILE there is no handshake to ask in';
+  if (PROXY_CERTIFICATES.size > 0 && TLS_CLIENT_CERTIFICATES === 'off')
+    return 'PROXY_CERTIFICATES: no proxy is asked for its certificate without TLS_CLIENT_CERTIFICATES=request';
+  if ((PROXY_CERTIFICATES.size > 0 || PROXY_SECRET.length > 0) && TRUSTED_PROXIES.length === 0)
+    return 'PROXY_SECRET and PROXY_CERTIFICATES: only TRUSTED_PROXIES are asked for them, and there are none';
   return redisTlsContradiction(config);
 }
 

@@ -137,6 +137,11 @@ export async function createRelayContext(
         trusted: new IpRanges(config.TRUSTED_PROXIES),
         header: config.FORWARDED_HEADER,
         proxyProtocol: config.PROXY_PROTOCOL === 'required',
+        certificates: {
+          headers: config.CLIENT_CERT_HEADERS,
+          proxySecrets: config.PROXY_SECRET,
+          proxyCertificates: config.PROXY_CERTIFICATES,
+        },
       },
     },
   );
@@ -168,7 +173,11 @@ export async function createRelayContext(
 function transportOf(config: RelayConfig | WorkerConfig): TransportSettings {
   const { TLS_CERT_FILE: cert, TLS_KEY_FILE: key, REQUIRE_TLS } = config;
   const certificate = cert === undefined || key === undefined ? undefined : { cert, key };
-  return { certificate, requireTls: REQUIRE_TLS ?? certificate !== undefined };
+  return {
+    certificate,
+    requireTls: REQUIRE_TLS ?? certificate !== undefined,
+    requestCertificates: config.TLS_CLIENT_CERTIFICATES === 'request',
+  };
 }
 
 /** Ports are open meanwhile (alive, not ready). Without this every start would begin with complaints about a connection in the making. */

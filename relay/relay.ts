@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { ForwardingHeader } from './access/client-address.ts';
+import { ClientCertificates, type CertificateSettings } from './access/client-certificates.ts';
 import type { Geography } from './access/countries.ts';
 import { noGeography } from './access/geoip-database.ts';
 import { geoipMetrics } from './access/geoip-metrics.ts';
@@ -36,6 +37,7 @@ import { createApp } from './server/app.ts';
 import { ChannelFacts } from './server/channel-facts.ts';
 import { ChannelCounts } from './server/channel-counts.ts';
 import { drain } from './server/drain.ts';
+import { ExpiryWatch } from './server/expiry-watch.ts';
 import { FanOut, type Subscriber } from './server/fan-out.ts';
 import { Holds } from './server/holds.ts';
 import { Hub } from './server/hub.ts';
@@ -108,6 +110,8 @@ export type RelaySettings = {
     readonly header: ForwardingHeader;
     /** They begin each connection with a PROXY protocol header. Left out: they do not. */
     readonly proxyProtocol?: boolean;
+    /** How they say with which certificate it called. Left out: nobody is believed. */
+    readonly certificates?: CertificateSettings;
   };
 };
 
@@ -119,6 +123,8 @@ export type Relay = AsyncDisposable & {
   /** Not ready from now on; sends every socket away with 4200 over the drain time. Resolves when the last one is gone. */
   readonly drain: () => Promise<void>;
 };
+
+const NO_CERTIFICATE_HEADERS: CertificateSettings = { headers: [], proxySecrets: [], proxyCertificates: new Set() };
 
 const LIVENESS_CHECK_MS = 1_000;
 
@@ -134,6 +140,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   let draining = false;
   const ready = (): boolean => directory.ready() && !directory.fenced() && !draining;
   const now = (): number => performance.now();
+  const clock = { ...monotonicClock, now: Date.now };
 
   const registry = new SocketRegistry<RelaySocket>();
   const metrics = relayMetrics(parts.metricsRegistry, {
@@ -163,6 +170,11 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     peerOf: (socket) => proxyFront?.peerOf(socket) ?? socket.remoteAddress ?? '',
     ignored: () => metrics.forwardingHeadersIgnored.inc(),
   });
+  const certificates = new ClientCertificates({
+    settings: settings.proxies.certificates ?? NO_CERTIFICATE_HEADERS,
+    proxies,
+    ignored: (reason) => metrics.certificateHeadersIgnored.inc({ reason }),
+  });
   const writing = keepWriting(usage, Date.now);
   const holds = new Holds<Subscriber>();
   const fanOut = new FanOut({ registry, holds, outbox, cache, directory, usage, metrics });
@@ -175,7 +187,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     queue: parts.webhookQueue,
     post: parts.post,
     directory,
-    clock: { ...monotonicClock, now: Date.now },
+    clock,
     random: Math.random,
     metrics: webhookMetrics(parts.metricsRegistry),
     log,
@@ -246,6 +258,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const app = createApp({
     directory,
     proxies,
+    certificates,
     geography,
     tlsMissing,
     wallClock: Date.now,
@@ -269,16 +282,23 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     hub,
     directory,
     proxies,
+    certificates,
     geography,
     tlsMissing,
     occupancy,
     draining: () => draining,
     limiter,
     rates,
+    wallClock: Date.now,
   });
 
-  const rules = { directory, geography };
+  const rules = { directory, geography, wallClock: Date.now };
   const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, rules, metrics));
+  const expiryWatch = new ExpiryWatch({
+    directory,
+    clock,
+    ended: (appIds) => void recheckSockets(appIds, registry, rules, metrics),
+  });
   const stopFence = directory.onStateChange(() => {
     if (directory.fenced()) void recheckSockets([...registry.apps()], registry, rules, metrics);
   });
@@ -330,6 +350,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
       clearInterval(liveness);
       clearInterval(watching);
       stopRules();
+      await expiryWatch[Symbol.asyncDispose]();
       stopFence();
       stopGeography();
       await drain(registry.all(), 0, () => Promise.resolve());

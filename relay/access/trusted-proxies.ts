@@ -58,6 +58,11 @@ export class TrustedProxies {
     return Array.isArray(value) ? value.join(',') : value;
   }
 
+  /** Whether this connection is a trusted proxy's, or PROXY protocol says that it is one's. */
+  isBehind({ socket }: IncomingMessage): boolean {
+    return this.#isTrusted(socket, this.#peerOf(socket));
+  }
+
   trusts(peer: string): boolean {
     const address = parseIpAddress(peer);
     return address !== undefined && this.#parts.ranges.has(address);

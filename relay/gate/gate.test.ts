@@ -6,7 +6,7 @@ import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import type { IpAddress } from '../access/ip-address.ts';
 import { IpRanges } from '../access/ip-ranges.ts';
 import { Origins } from '../access/origins.ts';
-import { appOf, type App, type Token } from '../directory/directory.ts';
+import { appOf, type App, type ClientCertificate, type Token } from '../directory/directory.ts';
 import { firstRefusal, gate } from './gate.ts';
 import { errorsDocument } from './errors-document.ts';
 import { refusals, type RefusalCode } from './refusals.ts';
@@ -60,6 +60,8 @@ const http = (changes: Partial<HttpVisit> = {}): HttpVisit => ({
   address: undefined,
   country: undefined,
   origin: undefined,
+  certificate: undefined,
+  registration: undefined,
   tlsMissing: false,
   token: token(),
   scope: 'events:publish',
@@ -82,6 +84,10 @@ const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit => ({
   address: undefined,
   country: undefined,
   origin: undefined,
+  certificate: undefined,
+  registration: undefined,
+  now: NOW,
+  duplicatedHeader: false,
   tlsMissing: false,
   protocol: '7',
   withinRate: true,
@@ -96,6 +102,9 @@ const live = (changes: Partial<LiveVisit> = {}): LiveVisit => ({
   address: undefined,
   country: undefined,
   origin: undefined,
+  certificate: undefined,
+  registration: undefined,
+  now: NOW,
   ...changes,
 });
 
@@ -112,6 +121,17 @@ const officeOnly = app({
 const ownPagesOnly = app({ access: { ...app().access, origins: new Origins(['https://example.com']) } });
 const inCountries = (mode: 'Allow' | 'Block'): App =>
   app({ access: { ...app().access, countries: { mode, codes: new Set(['DE']) } } });
+const certificatesOnly = app({ access: { ...app().access, clientCertificatesRequired: true } });
+const billing: Visit['certificate'] = { sha256: 'ab'.repeat(32) };
+const registered = (changes: Partial<ClientCertificate> = {}): ClientCertificate => ({
+  appId: '101',
+  namespace: 'shop',
+  name: 'billing',
+  notAfter: null,
+  sha256: 'ab'.repeat(32),
+  ...changes,
+});
+const withCertificate = { app: certificatesOnly, certificate: billing, registration: registered() };
 const atOffice: IpAddress = [1, 2, 3, 4];
 const elsewhere: IpAddress = [1, 2, 4, 4];
 
@@ -139,6 +159,28 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['origin_not_allowed', http({ app: ownPagesOnly, origin: '' })],
   [undefined, http({ app: ownPagesOnly, origin: 'https://example.com' })],
   [undefined, http({ app: ownPagesOnly })],
+  ['client_certificate_required', http({ app: certificatesOnly, credential: { method: 'none' } })],
+  ['client_certificate_unknown', http({ app: certificatesOnly, certificate: billing, credential: { method: 'none' } })],
+  [
+    'client_certificate_expired',
+    http({ ...withCertificate, registration: registered({ notAfter: NOW }), credential: { method: 'none' } }),
+  ],
+  [
+    'client_certificate_sha1',
+    http({ ...withCertificate, certificate: { fault: 'sha1' }, credential: { method: 'none' } }),
+  ],
+  [
+    'client_certificate_unreadable',
+    http({ ...withCertificate, certificate: { fault: 'unreadable' }, credential: { method: 'none' } }),
+  ],
+  [
+    'client_certificate_contradictory',
+    http({ ...withCertificate, certificate: { fault: 'contradictory' }, credential: { method: 'none' } }),
+  ],
+  [undefined, http(withCertificate)],
+  [undefined, http({ ...withCertificate, registration: registered({ notAfter: NOW + 1 }) })],
+  // An app that asks for none looks at none.
+  [undefined, http({ certificate: { fault: 'sha1' }, registration: registered({ notAfter: NOW }) })],
   ['authentication_required', http({ credential: { method: 'none' }, app: app({ authentication: off }) })],
   [
     'authentication_scheme_unsupported',
@@ -182,6 +224,7 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['draining', webSocket({ serving: 'draining' })],
   ['directory_not_ready', webSocket({ serving: 'not_ready' })],
   ['tls_required', webSocket({ tlsMissing: true, protocol: undefined, app: undefined })],
+  ['header_duplicated', webSocket({ duplicatedHeader: true, protocol: undefined, app: undefined })],
   ['protocol_missing', webSocket({ protocol: undefined, app: undefined })],
   ['protocol_unsupported', webSocket({ protocol: '3' })],
   ['protocol_unsupported', webSocket({ protocol: '07' })],
@@ -199,6 +242,25 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['origin_not_allowed', webSocket({ app: ownPagesOnly, origin: '' })],
   [undefined, webSocket({ app: ownPagesOnly, origin: 'https://example.com' })],
   [undefined, webSocket({ app: ownPagesOnly })],
+  ['client_certificate_required', webSocket({ app: certificatesOnly, withinRate: false })],
+  ['client_certificate_unknown', webSocket({ app: certificatesOnly, certificate: billing, withinRate: false })],
+  [
+    'client_certificate_expired',
+    webSocket({ ...withCertificate, registration: registered({ notAfter: NOW }), withinRate: false }),
+  ],
+  ['client_certificate_sha1', webSocket({ ...withCertificate, certificate: { fault: 'sha1' }, withinRate: false })],
+  [
+    'client_certificate_unreadable',
+    webSocket({ ...withCertificate, certificate: { fault: 'unreadable' }, withinRate: false }),
+  ],
+  [
+    'client_certificate_contradictory',
+    webSocket({ ...withCertificate, certificate: { fault: 'contradictory' }, withinRate: false }),
+  ],
+  [undefined, webSocket(withCertificate)],
+  [undefined, webSocket({ ...withCertificate, registration: registered({ notAfter: NOW + 1 }) })],
+  // An app that asks for none looks at none.
+  [undefined, webSocket({ certificate: { fault: 'sha1' }, registration: registered({ notAfter: NOW }) })],
   ['rate_limited', webSocket({ withinRate: false, withinQuota: false })],
   ['connection_quota', webSocket({ withinQuota: false })],
 
@@ -219,6 +281,43 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['origin_not_allowed', live({ app: ownPagesOnly, origin: '' })],
   [undefined, live({ app: ownPagesOnly, origin: 'https://example.com' })],
   [undefined, live({ app: ownPagesOnly })],
+  ['client_certificate_required', live({ app: certificatesOnly, credential: { method: 'publicKey', key: 'gone' } })],
+  [
+    'client_certificate_unknown',
+    live({ app: certificatesOnly, certificate: billing, credential: { method: 'publicKey', key: 'gone' } }),
+  ],
+  [
+    'client_certificate_expired',
+    live({
+      ...withCertificate,
+      registration: registered({ notAfter: NOW }),
+      credential: { method: 'publicKey', key: 'gone' },
+    }),
+  ],
+  [
+    'client_certificate_sha1',
+    live({ ...withCertificate, certificate: { fault: 'sha1' }, credential: { method: 'publicKey', key: 'gone' } }),
+  ],
+  [
+    'client_certificate_unreadable',
+    live({
+      ...withCertificate,
+      certificate: { fault: 'unreadable' },
+      credential: { method: 'publicKey', key: 'gone' },
+    }),
+  ],
+  [
+    'client_certificate_contradictory',
+    live({
+      ...withCertificate,
+      certificate: { fault: 'contradictory' },
+      credential: { method: 'publicKey', key: 'gone' },
+    }),
+  ],
+  [undefined, live(withCertificate)],
+  [undefined, live({ ...withCertificate, registration: registered({ notAfter: NOW + 1 }) })],
+  // An app that asks for none looks at none.
+  [undefined, live({ certificate: { fault: 'sha1' }, registration: registered({ notAfter: NOW }) })],
   ['key_unknown', live({ credential: { method: 'publicKey', key: 'gone' } })],
 ];
 

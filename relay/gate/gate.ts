@@ -1,6 +1,7 @@
 import { appEnabled, appKnown } from './checks/app.ts';
 import { bodySize } from './checks/body-size.ts';
 import { ipAllowed } from './checks/client-address.ts';
+import { clientCertificate } from './checks/client-certificate.ts';
 import { connectionQuota } from './checks/connection-quota.ts';
 import { countryAllowed } from './checks/country.ts';
 import {
@@ -39,6 +40,7 @@ export const gate: readonly Check[] = [
   ipAllowed,
   countryAllowed,
   originAllowed,
+  clientCertificate,
   credentialPresent,
   methodAllowed,
   keyActive,

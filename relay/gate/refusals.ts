@@ -22,7 +22,7 @@ export const refusals = {
   request_malformed: { status: 400, close: null, message: 'The request is not valid HTTP.' },
   request_timeout: { status: 408, close: null, message: 'The request did not arrive in time.' },
   headers_too_large: { status: 431, close: null, message: 'The request headers are too large.' },
-  header_duplicated: { status: 400, close: null, message: 'A security header stands twice.' },
+  header_duplicated: { status: 400, close: CloseCode.unauthorized, message: 'A security header stands twice.' },
   parameter_duplicated: { status: 400, close: null, message: 'A query parameter of a signed request stands twice.' },
   parameter_invalid: { status: 400, close: null, message: 'A query parameter is not valid.' },
   body_too_large: {
@@ -117,6 +117,39 @@ export const refusals = {
     status: 403,
     close: CloseCode.unauthorized,
     message: 'The app does not let pages of this origin in.',
+  },
+  // 403 and not 401: a certificate cannot be added to the connection that lacks it, so there is nothing to ask for.
+  client_certificate_required: {
+    status: 403,
+    close: CloseCode.unauthorized,
+    message: 'The app lets in only who connects with a client certificate.',
+  },
+  client_certificate_unknown: {
+    status: 403,
+    close: CloseCode.unauthorized,
+    message: 'The client certificate is not registered for this app, or was revoked.',
+  },
+  client_certificate_expired: {
+    status: 403,
+    close: CloseCode.unauthorized,
+    message: 'The client certificate has expired.',
+  },
+  // 400: these say how a proxy is set up, not who the client is.
+  client_certificate_sha1: {
+    status: 400,
+    close: CloseCode.unauthorized,
+    message:
+      'The proxy sent the SHA-1 of the client certificate, as $ssl_client_fingerprint of nginx is. Send the certificate ($ssl_client_escaped_cert) or its SHA-256.',
+  },
+  client_certificate_unreadable: {
+    status: 400,
+    close: CloseCode.unauthorized,
+    message: 'The proxy sent a client certificate, or a fingerprint, that cannot be read.',
+  },
+  client_certificate_contradictory: {
+    status: 400,
+    close: CloseCode.unauthorized,
+    message: 'The headers name different client certificates. The proxy must set or remove each that is believed.',
   },
   app_without_key: { status: 409, close: null, message: 'The app has no key to sign with.' },
   // who calls

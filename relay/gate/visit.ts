@@ -1,8 +1,9 @@
 import type { Scope } from '#crds/scopes.ts';
 import type { IpAddress } from '../access/ip-address.ts';
+import type { PresentedCertificate } from '../access/presented-certificate.ts';
 import type { PresentedCredential } from '../auth/presented-credential.ts';
 import type { QueryParameter } from '../auth/request-signature.ts';
-import type { App, Directory, Token } from '../directory/directory.ts';
+import type { App, ClientCertificate, Directory, Token } from '../directory/directory.ts';
 
 /**
  * Everything that the gate's checks may look at, gathered before the first of them runs, so that each check is a pure function of it.
@@ -20,6 +21,12 @@ type Common = {
   readonly country: string | undefined;
   /** Of the page that asks, canonical; undefined: no Origin header. */
   readonly origin: string | undefined;
+  /** The certificate that the client came with; undefined: none, or (HTTP) the app asks for none. */
+  readonly certificate: PresentedCertificate | undefined;
+  /** What the directory knows of that one as a certificate of this app; undefined: nothing. */
+  readonly registration: ClientCertificate | undefined;
+  /** Epoch milliseconds. */
+  readonly now: number;
 };
 
 export type HttpVisit = Common & {
@@ -41,14 +48,13 @@ export type HttpVisit = Common & {
   readonly body: Buffer;
   /** Whether the budget that it draws on had something left. True until it was asked: only checks of stage `counted` may look. */
   readonly withinRate: boolean;
-  /** Epoch milliseconds. */
-  readonly now: number;
 };
 
 export type WebSocketVisit = Common & {
   readonly door: 'websocket';
   /** As for requests. */
   readonly tlsMissing: boolean;
+  readonly duplicatedHeader: boolean;
   readonly protocol: string | undefined;
   /** As for requests, of the app's budget for connects. */
   readonly withinRate: boolean;
@@ -65,4 +71,14 @@ export function servingState(directory: Directory, draining: boolean): Common['s
   if (draining) return 'draining';
   if (directory.fenced()) return 'fenced';
   return directory.ready() ? 'yes' : 'not_ready';
+}
+
+/** Another app's certificate is none of this one's. */
+export function registrationOf(
+  directory: Directory,
+  app: App | undefined,
+  certificate: PresentedCertificate | undefined,
+): ClientCertificate | undefined {
+  if (app === undefined || certificate === undefined || !('sha256' in certificate)) return undefined;
+  return directory.certificateOf(app.appId, certificate.sha256);
 }

@@ -8,9 +8,11 @@ import type {
   preHandlerHookHandler,
 } from 'fastify';
 import type { Scope } from '#crds/scopes.ts';
-import { asksForAddress } from '../access/app-access.ts';
+import { asksForAddress, asksForCertificate } from '../access/app-access.ts';
+import type { ClientCertificates } from '../access/client-certificates.ts';
 import { countryFor, type Geography } from '../access/countries.ts';
 import { originOf } from '../access/origins.ts';
+import { hasDuplicatedSecurityHeader } from '../access/security-headers.ts';
 import type { TrustedProxies } from '../access/trusted-proxies.ts';
 import { parseQuery } from '../auth/request-signature.ts';
 import { presentedCredential, type PresentedCredential } from '../auth/presented-credential.ts';
@@ -18,7 +20,7 @@ import { maxBodyBytes } from '../gate/checks/body-size.ts';
 import type { App, Directory } from '../directory/directory.ts';
 import type { Stage } from '../gate/check.ts';
 import { firstRefusal } from '../gate/gate.ts';
-import { servingState, type HttpVisit } from '../gate/visit.ts';
+import { registrationOf, servingState, type HttpVisit } from '../gate/visit.ts';
 import type { RateDecision } from '../limits/budget.ts';
 import { rateLimitHeaders } from '../limits/rate-headers.ts';
 import type { RateLimiter } from '../limits/rate-limiter.ts';
@@ -37,6 +39,7 @@ declare module 'fastify' {
 export type HttpGateParts = {
   readonly directory: Directory;
   readonly proxies: TrustedProxies;
+  readonly certificates: ClientCertificates;
   readonly geography: Geography;
   /** Whether a request lacks the TLS that this relay wants. */
   readonly tlsMissing: (request: IncomingMessage) => boolean;
@@ -84,7 +87,7 @@ export function readRawBodies(scope: FastifyInstance): void {
 
 /** Hooks that put one route behind the gate: the head is judged before a byte of the body is read, the rest when it is there. */
 export function guard(
-  { directory, proxies, geography, tlsMissing, wallClock, usage, limiter, rates }: HttpGateParts,
+  { directory, proxies, certificates, geography, tlsMissing, wallClock, usage, limiter, rates }: HttpGateParts,
   { scope, appOf }: { readonly scope: Scope; readonly appOf: AppOf },
 ): { readonly onRequest: onRequestHookHandler; readonly preHandler: preHandlerHookHandler } {
   const judge = (visit: HttpVisit, stage: Stage, done: Done): void => {
@@ -110,7 +113,8 @@ export function guard(
   };
   return {
     onRequest: (request: FastifyRequest, reply: FastifyReply, done) => {
-      const visit = visitOf(request, { directory, proxies, geography, tlsMissing, now: wallClock(), scope, appOf });
+      const now = wallClock();
+      const visit = visitOf(request, { directory, proxies, certificates, geography, tlsMissing, now, scope, appOf });
       request.visit = visit;
       judge(visit, 'arrival', (refused) => {
         // Who has signed is known only when the body is there.
@@ -142,6 +146,7 @@ export function gated(request: FastifyRequest): HttpVisit {
 type VisitParts = {
   readonly directory: Directory;
   readonly proxies: TrustedProxies;
+  readonly certificates: ClientCertificates;
   readonly geography: Geography;
   readonly tlsMissing: (request: IncomingMessage) => boolean;
   readonly now: number;
@@ -150,7 +155,7 @@ type VisitParts = {
 };
 
 function visitOf(request: FastifyRequest, parts: VisitParts): HttpVisit {
-  const { directory, proxies, geography, tlsMissing, now, scope, appOf } = parts;
+  const { directory, proxies, certificates, geography, tlsMissing, now, scope, appOf } = parts;
   const { method = '', url = '', headers, rawHeaders } = request.raw;
   const mark = url.indexOf('?');
   const parameters = mark < 0 ? [] : parseQuery(url.slice(mark + 1));
@@ -165,6 +170,7 @@ function visitOf(request: FastifyRequest, parts: VisitParts): HttpVisit {
   const announced = headers['content-length'];
   const app = appOf(directory, request.params, credential);
   const address = proxies.clientOf(request.raw, asksForAddress(app?.access));
+  const certificate = asksForCertificate(app?.access) ? certificates.of(request.raw) : undefined;
   return {
     door: 'http',
     tlsMissing: tlsMissing(request.raw),
@@ -174,6 +180,8 @@ function visitOf(request: FastifyRequest, parts: VisitParts): HttpVisit {
     origin: originOf(headers.origin),
     address,
     country: countryFor(app?.access, address, geography),
+    certificate,
+    registration: registrationOf(directory, app, certificate),
     token: credential.method === 'bearer' ? directory.tokenByHash(credential.sha256 ?? '') : undefined,
     scope,
     method,
@@ -189,17 +197,3 @@ function visitOf(request: FastifyRequest, parts: VisitParts): HttpVisit {
 }
 
 const single = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);
-
-/** Node keeps the first of two, so it is the raw headers that tell. By length first: this looks at every header of every request. */
-function hasDuplicatedSecurityHeader(rawHeaders: readonly string[]): boolean {
-  let seen = '';
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const { length } = rawHeaders[at] ?? '';
-    if (length !== 13 && length !== 11 && length !== 14) continue;
-    const name = (rawHeaders[at] ?? '').toLowerCase();
-    if (name !== 'authorization' && name !== 'x-relay-key' && name !== 'x-relay-secret') continue;
-    if (seen.includes(name)) return true;
-    seen += ` ${name}`;
-  }
-  return false;
-}

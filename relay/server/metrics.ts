@@ -13,6 +13,7 @@ export type RelayMetrics = {
   readonly clientMessages: Counter<'type'>;
   readonly degraded: Counter<'part'>;
   readonly forwardingHeadersIgnored: Counter;
+  readonly certificateHeadersIgnored: Counter<'reason'>;
   readonly proxyHeadersInvalid: Counter;
 };
 
@@ -68,6 +69,12 @@ export function relayMetrics(registry: Registry, sources: MetricSources): RelayM
       name: 'relay_degraded_total',
       help: 'Answers given without Redis: subscriptions that are local for now, counts and rate limits of this replica alone.',
       labelNames: ['part'],
+      registers,
+    }),
+    certificateHeadersIgnored: new Counter<'reason'>({
+      name: 'relay_client_certificate_headers_ignored_total',
+      help: 'Connects, and requests to apps that require client certificates, with a header of CLIENT_CERT_HEADERS that was not believed: made up, or a proxy is not set up.',
+      labelNames: ['reason'],
       registers,
     }),
     proxyHeadersInvalid: new Counter({

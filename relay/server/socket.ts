@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { IpAddress } from '../access/ip-address.ts';
+import type { PresentedCertificate } from '../access/presented-certificate.ts';
 import type { App } from '../directory/directory.ts';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
 import { takeToken, type Bucket } from '../limits/token-bucket.ts';
@@ -31,6 +32,7 @@ export type SocketFacts = {
   readonly client: string | undefined;
   readonly address: IpAddress | undefined;
   readonly origin: string | undefined;
+  readonly certificate: PresentedCertificate | undefined;
 };
 
 /**
@@ -51,6 +53,8 @@ export class RelaySocket implements Subscriber {
   readonly address: IpAddress | undefined;
   /** The page's, for the same reason; undefined: it named none. */
   readonly origin: string | undefined;
+  /** That it came with; undefined: none. */
+  readonly certificate: PresentedCertificate | undefined;
   waiting: Run | undefined;
 
   readonly #hub: Hub;
@@ -72,6 +76,7 @@ export class RelaySocket implements Subscriber {
     this.client = facts.client;
     this.address = facts.address;
     this.origin = facts.origin;
+    this.certificate = facts.certificate;
     this.connectedAt = hub.wallClock();
     this.#lastTrafficAt = hub.now();
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#received(data, isBinary));

@@ -3,13 +3,15 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocketServer, type WebSocket } from 'ws';
+import type { ClientCertificates } from '../access/client-certificates.ts';
 import { countryFor, type Geography } from '../access/countries.ts';
 import { originOf } from '../access/origins.ts';
+import { hasDuplicatedSecurityHeader } from '../access/security-headers.ts';
 import type { TrustedProxies } from '../access/trusted-proxies.ts';
 import type { App, Directory } from '../directory/directory.ts';
 import { firstRefusal } from '../gate/gate.ts';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
-import { servingState, type WebSocketVisit } from '../gate/visit.ts';
+import { registrationOf, servingState, type WebSocketVisit } from '../gate/visit.ts';
 import type { RateLimiter } from '../limits/rate-limiter.ts';
 import { connectSubject, type RateSettings } from '../limits/rate-subject.ts';
 import type { Occupancy } from '../occupancy/occupancy.ts';
@@ -25,6 +27,7 @@ export type UpgradeParts = {
   readonly hub: Hub;
   readonly directory: Directory;
   readonly proxies: TrustedProxies;
+  readonly certificates: ClientCertificates;
   readonly geography: Geography;
   /** Whether a handshake lacks the TLS that this relay wants. */
   readonly tlsMissing: (request: IncomingMessage) => boolean;
@@ -32,6 +35,8 @@ export type UpgradeParts = {
   readonly draining: () => boolean;
   readonly limiter: RateLimiter;
   readonly rates: RateSettings;
+  /** Epoch milliseconds. */
+  readonly wallClock: () => number;
 };
 
 /** Channel name, auth and channel_data of a subscribe message, with room to spare. */
@@ -66,14 +71,19 @@ export class Upgrade {
     }
     const target = parseTarget(request.url ?? '');
     const app = target === undefined ? undefined : this.#parts.directory.appByKey(target.key);
-    const address = this.#parts.proxies.clientOf(request, true);
-    const tlsMissing = this.#parts.tlsMissing(request);
-    const origin = originOf(request.headers.origin);
+    const facts: Facts = {
+      address: this.#parts.proxies.clientOf(request, true),
+      tlsMissing: this.#parts.tlsMissing(request),
+      duplicatedHeader: hasDuplicatedSecurityHeader(request.rawHeaders),
+      origin: originOf(request.headers.origin),
+      // Also for an app that asks for none: it may do so while the socket is open.
+      certificate: this.#parts.certificates.of(request),
+    };
     this.#serverFor(app).handleUpgrade(request, stream, head, (webSocket) => {
       stream.off('error', ignore);
       if (target === undefined) this.#turnAway(webSocket, 'path_unknown');
       else {
-        this.#arrived(webSocket, stream, app, { ...target, tlsMissing, address, origin }).catch((error: unknown) => {
+        this.#arrived(webSocket, stream, app, { ...target, ...facts }).catch((error: unknown) => {
           this.#parts.log.error({ err: error }, 'admitting a connection failed');
           webSocket.terminate();
         });
@@ -82,7 +92,7 @@ export class Upgrade {
   };
 
   async #arrived(webSocket: WebSocket, stream: Duplex, app: App | undefined, target: Arrival): Promise<void> {
-    const { hub, directory, geography, occupancy, draining, limiter, rates } = this.#parts;
+    const { hub, directory, geography, occupancy, draining, limiter, rates, wallClock } = this.#parts;
     const visit: WebSocketVisit = {
       door: 'websocket',
       serving: servingState(directory, draining()),
@@ -91,8 +101,12 @@ export class Upgrade {
       address: target.address,
       country: countryFor(app?.access, target.address, geography),
       origin: target.origin,
+      certificate: target.certificate,
+      registration: registrationOf(directory, app, target.certificate),
       tlsMissing: target.tlsMissing,
+      duplicatedHeader: target.duplicatedHeader,
       protocol: target.protocol,
+      now: wallClock(),
       withinRate: true,
       withinQuota: true,
     };
@@ -115,6 +129,7 @@ export class Upgrade {
       client: this.#interned(target.client),
       address: target.address,
       origin: this.#interned(target.origin),
+      certificate: target.certificate,
     });
     hub.add(socket);
     const refuse = (code: RefusalCode): void => {
@@ -183,7 +198,10 @@ function malformedHandshake({ method, httpVersion, headers }: IncomingMessage): 
   return `HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n${closing}`;
 }
 
-type Arrival = Target & Pick<WebSocketVisit, 'tlsMissing'> & Pick<WebSocketVisit, 'address' | 'origin'>;
+/** What the head of the handshake says. */
+type Facts = Pick<WebSocketVisit, 'address' | 'tlsMissing' | 'duplicatedHeader' | 'origin' | 'certificate'>;
+
+type Arrival = Target & Facts;
 
 type Target = { readonly key: string; readonly protocol: string | undefined; readonly client: string | undefined };
 

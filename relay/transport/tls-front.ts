@@ -17,8 +17,16 @@ export class TlsFront implements Disposable {
   /** Connections that are no request's yet, or were wrapped: the HTTP server does not know them. */
   readonly #sockets = new Set<Socket>();
 
-  /** @param server not listening yet · @param onFailure a handshake that failed */
-  constructor(server: Server, certificate: ServerCertificate, onFailure: () => void) {
+  /**
+   * @param server not listening yet · @param onFailure a handshake that failed
+   * @param requestCertificates ask clients for a certificate. One that nobody vouches for is taken too: it is the registration that counts,
+   * and that the client has the private key is proved in any case. It is kept in session tickets, which the server alone can read.
+   */
+  constructor(
+    server: Server,
+    certificate: ServerCertificate,
+    { requestCertificates, onFailure }: { readonly requestCertificates: boolean; readonly onFailure: () => void },
+  ) {
     const listeners = server.listeners('connection');
     server.removeAllListeners('connection');
     const pass = (socket: Socket): void => {
@@ -29,6 +37,8 @@ export class TlsFront implements Disposable {
       handshakeTimeout: HANDSHAKE_MS,
       ALPNProtocols: ['http/1.1'],
       noDelay: true,
+      requestCert: requestCertificates,
+      rejectUnauthorized: false,
     });
     this.#tls.on('secureConnection', pass);
     this.#tls.on('tlsClientError', (_error: Error, socket: TLSSocket) => {

@@ -13,6 +13,8 @@ export type TransportSettings = {
   readonly certificate: CertificateFiles | undefined;
   /** Refuse what comes in plaintext. */
   readonly requireTls: boolean;
+  /** Ask clients for a certificate, which makes browsers ask their users. */
+  readonly requestCertificates?: boolean;
   /** How often the files are looked at; what is usual where it is left out. */
   readonly reloadMs?: number;
 };
@@ -25,13 +27,16 @@ export type Transport = AsyncDisposable;
 /** Puts TLS in front of a server that does not listen yet. Rejects when there is no valid certificate: a start without it would be a silent one. */
 export async function secureServer(
   server: Server,
-  { certificate: files, reloadMs = RELOAD_MS }: TransportSettings,
+  { certificate: files, requestCertificates = false, reloadMs = RELOAD_MS }: TransportSettings,
   { registry, log }: { readonly registry: Registry; readonly log: Logger },
 ): Promise<Transport> {
   if (files === undefined) return { [Symbol.asyncDispose]: () => Promise.resolve() };
   let current = await readCertificate(files);
   const metrics = transportMetrics(registry, () => current.notAfter);
-  const front = new TlsFront(server, current, () => metrics.handshakeFailures.inc());
+  const front = new TlsFront(server, current, {
+    requestCertificates,
+    onFailure: () => metrics.handshakeFailures.inc(),
+  });
   const reloading = keepReloading({
     files,
     current,

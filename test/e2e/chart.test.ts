@@ -37,11 +37,14 @@ const EVERYTHING = {
   },
   relay: {
     ...everythingOfPods(),
-    tls: { secretName: 'relay-tls', required: true },
+    tls: { secretName: 'relay-tls', required: true, clientCertificates: true },
     service: { type: 'NodePort', nodePort: 30_601 },
     trustedProxies: ['10.0.0.0/8', '2001:db8::/32'],
     forwardedHeader: 'forwarded',
     proxyProtocol: true,
+    clientCertHeaders: ['ssl-client-cert'],
+    proxySecret: { name: 'relay-proxy' },
+    proxyCertificates: ['ab'.repeat(32), `${'AB:'.repeat(31)}AB`],
     geoipDatabase: '/geoip/GeoLite2-Country.mmdb',
   },
 };
@@ -171,6 +174,11 @@ describeOnControlPlane('the chart', (cluster) => {
       'a host name as a proxy',
       { relay: { trustedProxies: ['ingress.example.com'] } },
       /\/relay\/trustedProxies.*pattern/,
+    ],
+    [
+      'a header that says nothing of certificates',
+      { relay: { clientCertHeaders: ['x-cert'] } },
+      /\/relay\/clientCertHeaders/,
     ],
     ['a secret in place of a reference', { secrets: { databaseUrl: 'postgres://x' } }, /\/secrets\/databaseUrl/],
   ])('refuses %s and says where it stands', async (_name, values, message) => {

@@ -1,8 +1,13 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import forge from 'node-forge';
 
 /** PEM. */
 export type Certificate = { readonly cert: string; readonly key: string };
+
+/** The SHA-256 of a certificate, lower-case hex. By OpenSSL: what the relay makes of it is held against this. */
+export function fingerprintOf({ cert }: Pick<Certificate, 'cert'>): string {
+  return new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase();
+}
 
 export type CertificateAuthority = {
   /** PEM, for whoever trusts it. */

@@ -18,6 +18,7 @@ export type AppFields = {
   readonly key?: string;
   readonly secret?: string;
   readonly enabled?: boolean;
+  readonly access?: AppBody['access'];
   readonly limits?: Partial<AppBody['limits']>;
   readonly channels?: Partial<AppBody['channels']>;
   readonly webhooks?: AppBody['webhooks'];
@@ -109,6 +110,7 @@ export function appChange(fields: AppFields): EntryChange {
       enabled: fields.enabled ?? true,
       keys: [{ id: 'k1', key, secret: seal(keyring, [appId], 'key.k1', secret, randomBytes(12)) }],
       authentication: { bearer: true, keyAndSecret: true, signature: true },
+      access: fields.access ?? {},
       limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, ...fields.limits },
       channels: { clientEvents: true, ...fields.channels },
       webhooks: fields.webhooks ?? [],

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { connect as connectPlain } from 'node:net';
@@ -13,8 +12,9 @@ import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import { IpRanges } from '#relay/access/ip-ranges.ts';
 import { parseIpRanges } from '#relay/access/trusted-proxies.ts';
 import type { CertificateFiles } from '#relay/transport/server-certificate.ts';
-import { certificateAuthority, type Certificate } from '#test/parts/certificate.ts';
+import { certificateAuthority } from '#test/parts/certificate.ts';
 import { eventually } from '#test/parts/eventually.ts';
+import { mounted } from '#test/parts/mounted-certificate.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 import { MemoryWorld } from './memory-relay.ts';
 import { TestClient } from './test-client.ts';
@@ -24,24 +24,6 @@ const authority = certificateAuthority();
 const NAMES = ['IP:127.0.0.1', 'DNS:relay.example'];
 const first = authority.issue('first', ...NAMES);
 const second = authority.issue('second', ...NAMES);
-
-/** `tls.crt` → `..data/tls.crt`, `..data` → a directory of this version; another version is one rename. */
-async function mounted(directory: string, certificate: Certificate) {
-  let version = 0;
-  const swap = async ({ cert, key }: Certificate): Promise<void> => {
-    version += 1;
-    const [folder, link] = [`..version-${version}`, `..data-${version}`];
-    await mkdir(join(directory, folder));
-    await writeFile(join(directory, folder, 'tls.crt'), cert);
-    await writeFile(join(directory, folder, 'tls.key'), key);
-    await symlink(folder, join(directory, link));
-    await rename(join(directory, link), join(directory, '..data'));
-  };
-  await swap(certificate);
-  await symlink('..data/tls.crt', join(directory, 'tls.crt'));
-  await symlink('..data/tls.key', join(directory, 'tls.key'));
-  return { files: { cert: join(directory, 'tls.crt'), key: join(directory, 'tls.key') }, swap };
-}
 
 async function started(
   files: CertificateFiles | undefined,
