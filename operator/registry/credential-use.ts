@@ -7,3 +7,11 @@ export type CredentialUse = {
   /** The SDK that used it last, such as `pusher-http-node 5.3.4`; null: it did not say. Never an address. */
   readonly client: string | null;
 };
+
+/** Where reconcilers learn who still uses what. Asked only while a credential retires. */
+export interface CredentialUses {
+  /** Of one app's credentials, by their ids: an app key's, or the public part of a token. */
+  of(appId: string): Promise<ReadonlyMap<string, CredentialUse>>;
+  /** Epoch ms up to when every relay has told what was used; null: not known. */
+  knownUntil(): number | null;
+}
