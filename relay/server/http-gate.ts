@@ -14,6 +14,8 @@ import { originOf } from '../access/origins.ts';
 import type { TrustedProxies } from '../access/trusted-proxies.ts';
 import { parseQuery } from '../auth/request-signature.ts';
 import { presentedCredential, type PresentedCredential } from '../auth/presented-credential.ts';
+import { countRequest } from '../credential-use/count-request.ts';
+import type { CredentialUses } from '../credential-use/use-tally.ts';
 import { maxBodyBytes } from '../gate/checks/body-size.ts';
 import type { App, Directory } from '../directory/directory.ts';
 import type { Stage } from '../gate/check.ts';
@@ -43,6 +45,7 @@ export type HttpGateParts = {
   /** Epoch milliseconds. */
   readonly wallClock: () => number;
   readonly usage: Tallies;
+  readonly credentialUses: CredentialUses;
   readonly limiter: RateLimiter;
   readonly rates: RateSettings;
 };
@@ -84,7 +87,7 @@ export function readRawBodies(scope: FastifyInstance): void {
 
 /** Hooks that put one route behind the gate: the head is judged before a byte of the body is read, the rest when it is there. */
 export function guard(
-  { directory, proxies, geography, tlsMissing, wallClock, usage, limiter, rates }: HttpGateParts,
+  { directory, proxies, geography, tlsMissing, wallClock, usage, credentialUses, limiter, rates }: HttpGateParts,
   { scope, appOf }: { readonly scope: Scope; readonly appOf: AppOf },
 ): { readonly onRequest: onRequestHookHandler; readonly preHandler: preHandlerHookHandler } {
   const judge = (visit: HttpVisit, stage: Stage, done: Done): void => {
@@ -122,7 +125,10 @@ export function guard(
       const visit = Buffer.isBuffer(request.body) ? { ...gated(request), body: request.body } : gated(request);
       request.visit = visit;
       const admit: Done = (refused) => {
-        if (refused === undefined && visit.app !== undefined) usage.of(visit.app.appId).apiCalls += 1;
+        if (refused === undefined && visit.app !== undefined) {
+          usage.of(visit.app.appId).apiCalls += 1;
+          countRequest(credentialUses, visit.app, visit, request.headers);
+        }
         done(refused);
       };
       judge(visit, 'complete', (refused) => {
