@@ -91,7 +91,7 @@ async function serve(config: StandaloneConfig, data: DataDirectory, output: Cons
     following.signal,
   );
   url = `http://${REACHABLE_HOST[config.host] ?? config.host}:${relay.port}`;
-  const operator = createOperator({ pool, keys, store: link.store, world, url, log });
+  const operator = createOperator({ pool, keys, store: link.store, facts, world, url, log });
   const problems = new ProblemReport(output.warn, display);
   const loop = new FolderLoop({
     folder,
