@@ -6,7 +6,7 @@ import type { DirectoryView } from '../directory/enforcement.ts';
 import { NotLeadingError } from '../directory/errors.ts';
 import { describeError } from '../engine/errors.ts';
 import { Absences } from './absences.ts';
-import type { FactStore } from './fact-store.ts';
+import type { FactStore, SourceChange } from './fact-store.ts';
 import type { FactStream, StoredReport } from './fact-stream.ts';
 import { knownUntil } from './knowledge.ts';
 import type { FactReaderMetrics, ReportOutcome } from './metrics.ts';
@@ -128,8 +128,11 @@ export class FactReader {
     const at = now();
     const since = gap === undefined ? undefined : at;
     if (changed.size + gone.length > 0 || since !== undefined) {
-      const states = [...changed].flatMap((replica) => sources.get(replica) ?? []);
-      await store.commit({ at, reports, sources: states, gone, since });
+      const changes = [...changed].flatMap((replica): SourceChange[] => {
+        const state = sources.get(replica);
+        return state === undefined ? [] : [{ before: leading.progress.sources.get(replica), now: state }];
+      });
+      await store.commit({ at, reports, sources: changes, gone, since });
     }
     leading.progress = { sources, since: since ?? leading.progress.since };
     if (gap === undefined) return;

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { FactReport } from '#crds/facts/report.ts';
-import type { FactStore } from '../facts/fact-store.ts';
+import { TransientError } from '../engine/errors.ts';
+import type { FactStore, SourceChange } from '../facts/fact-store.ts';
 import type { SourceState } from '../facts/progress.ts';
 import type { DirectoryCommit } from './directory-commit.ts';
 import { readDirectory } from './directory-row.ts';
@@ -32,8 +33,8 @@ export function createFactStore({ pool, commit, writers }: FactStoreOptions): Fa
     },
     commit: async ({ at, reports, sources, gone, since }) => {
       await commit.commit(async (tx) => {
+        await moveSources(tx, sources);
         if (reports.length > 0) for (const write of writers) await write(tx, reports, at);
-        await saveSources(tx, sources);
         if (gone.length > 0) await tx.query('DELETE FROM fact_source WHERE replica = ANY($1)', [gone]);
         if (since !== undefined) await tx.query('UPDATE fact_knowledge SET since = $1', [since]);
         return { result: undefined, changes: [], audit: [] };
@@ -42,19 +43,30 @@ export function createFactStore({ pool, commit, writers }: FactStoreOptions): Fa
   };
 }
 
-async function saveSources(tx: pg.PoolClient, sources: readonly SourceState[]): Promise<void> {
-  if (sources.length === 0) return;
+/** First of all, so that nobody else can be about to count the same reports. */
+async function moveSources(tx: pg.PoolClient, changes: readonly SourceChange[]): Promise<void> {
+  if (changes.length === 0) return;
+  const { rows } = await tx.query<Pick<SourceState, 'replica' | 'boot' | 'seq'>>(
+    'SELECT replica, boot, seq FROM fact_source WHERE replica = ANY($1) ORDER BY replica FOR UPDATE',
+    [changes.map(({ now }) => now.replica)],
+  );
+  const held = new Map(rows.map((row) => [row.replica, row]));
+  for (const { before, now } of changes) {
+    const row = held.get(now.replica);
+    if (row?.boot === before?.boot && row?.seq === before?.seq) continue;
+    throw new TransientError('FactsReadElsewhere', 'what relays told was read further than this process knew');
+  }
+  await tx.query('DELETE FROM fact_source WHERE replica = ANY($1)', [[...held.keys()]]);
+  // Of two that begin with the same source the second fails here.
   await tx.query(
     `INSERT INTO fact_source (replica, boot, seq, until, ended)
-     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[])
-     ON CONFLICT (replica) DO UPDATE
-        SET boot = excluded.boot, seq = excluded.seq, until = excluded.until, ended = excluded.ended`,
+     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[])`,
     [
-      sources.map(({ replica }) => replica),
-      sources.map(({ boot }) => boot),
-      sources.map(({ seq }) => seq),
-      sources.map(({ until }) => until),
-      sources.map(({ ended }) => ended),
+      changes.map(({ now }) => now.replica),
+      changes.map(({ now }) => now.boot),
+      changes.map(({ now }) => now.seq),
+      changes.map(({ now }) => now.until),
+      changes.map(({ now }) => now.ended),
     ],
   );
 }
