@@ -5,6 +5,7 @@ import { pino, type Logger } from 'pino';
 import { collectDefaultMetrics, Registry as MetricsRegistry } from 'prom-client';
 import { FIELD_MANAGER, GROUP } from '#crds/api-group.ts';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
+import { factKeys } from '#crds/facts/redis-keys.ts';
 import { loggedError } from '#crds/logged-error.ts';
 import { redisTls } from '#crds/link-tls.ts';
 import { databaseTls, type OperatorConfig } from './config.ts';
@@ -18,6 +19,8 @@ import { EventRecorder } from './engine/events.ts';
 import { LeaderElection, LeaseLostError } from './engine/leader-election.ts';
 import { ControllerMetrics } from './engine/metrics.ts';
 import { OutageLog } from './engine/outage-log.ts';
+import { FactReader } from './facts/fact-reader.ts';
+import { createFactReaderMetrics } from './facts/metrics.ts';
 import { KubernetesClient } from './kubernetes/client.ts';
 import { Connection } from './kubernetes/connection.ts';
 import { eventSink } from './kubernetes/event-sink.ts';
@@ -28,12 +31,15 @@ import { restMetrics } from './kubernetes/rest-metrics.ts';
 import { createKubernetesWorld, type KubernetesWorld } from './kubernetes/world.ts';
 import type { LeaderOptions } from './leader.ts';
 import { isPostgresUnavailable, POSTGRES } from './postgres/backend-error.ts';
+import { createCredentialUses, purgeCredentialUses, writeCredentialUses } from './postgres/credential-use.ts';
 import { createDirectoryCommit } from './postgres/directory-commit.ts';
+import { createFactStore } from './postgres/fact-store.ts';
 import { createPool } from './postgres/pool.ts';
 import { createRegistry } from './postgres/registry.ts';
 import { createRegistryLog } from './postgres/registry-log.ts';
 import { connectRedis, REDIS_OUTAGE, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryStore } from './redis/directory-store.ts';
+import { createFactStream } from './redis/fact-stream.ts';
 
 /** Everything that an operator process is made of. Constructed once, from the configuration alone. */
 export type OperatorContext = AsyncDisposable & {
@@ -103,6 +109,13 @@ export function createContext(config: OperatorConfig): OperatorContext {
   const postgres = gate(POSTGRES, () => pool.query('SELECT 1'));
   const gates = [postgres, gate(KUBERNETES_BACKEND, (signal) => client.version({ signal }))];
 
+  const saidElsewhere = (error: unknown): boolean => {
+    // The connection says so itself.
+    if (redis.status !== 'ready') return true;
+    if (!isPostgresUnavailable(error)) return false;
+    postgres.close(error);
+    return true;
+  };
   const publisher = new Publisher({
     keyring: config.DIRECTORY_KEYS,
     registry: createRegistryLog({ pool, keyring: config.DIRECTORY_KEYS, random: randomBytes }),
@@ -112,13 +125,7 @@ export function createContext(config: OperatorConfig): OperatorContext {
     log,
     podLook: kubernetesPodLook(client, config.POD_NAMESPACE),
     metrics: createPublisherMetrics(metrics),
-    saidElsewhere: (error) => {
-      // The connection says so itself.
-      if (redis.status !== 'ready') return true;
-      if (!isPostgresUnavailable(error)) return false;
-      postgres.close(error);
-      return true;
-    },
+    saidElsewhere,
   });
   const commit = createDirectoryCommit({
     pool,
@@ -126,6 +133,19 @@ export function createContext(config: OperatorConfig): OperatorContext {
     term: () => publisher.term(),
     onCommitted: () => publisher.wake(),
   });
+  const facts: FactReader = new FactReader({
+    keyring: config.DIRECTORY_KEYS,
+    stream: createFactStream(redis, factKeys(config.REDIS_PREFIX)),
+    store: createFactStore({ pool, commit, writers: [writeCredentialUses] }),
+    term: () => publisher.term(),
+    view: () => enforcement.view(),
+    clock: monotonicClock,
+    now: () => clock.now(),
+    log,
+    metrics: createFactReaderMetrics(metrics, () => facts.lagSeconds()),
+    saidElsewhere,
+  });
+  const uses = createCredentialUses({ pool, knownUntil: () => facts.knownUntil() });
   const registry = createRegistry({
     pool,
     commit,
@@ -149,8 +169,11 @@ export function createContext(config: OperatorConfig): OperatorContext {
     gates,
     leader: {
       publisher,
+      facts,
+      purgeUses: () => purgeCredentialUses(commit),
       world,
       registry,
+      uses,
       enforcement,
       endpoints: { public: config.RELAY_PUBLIC_URL, internal: config.RELAY_INTERNAL_URL ?? config.RELAY_PUBLIC_URL },
       clock,

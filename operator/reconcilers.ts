@@ -7,6 +7,7 @@ import { Controller } from './engine/controller.ts';
 import type { ControllerMetrics } from './engine/metrics.ts';
 import { PendingKeys } from './reconcile/pending-keys.ts';
 import { createReconcile } from './reconcile/reconciler.ts';
+import type { CredentialUses } from './registry/credential-use.ts';
 import type { Registry } from './registry/registry.ts';
 import { applyAppStep } from './relay-app/apply.ts';
 import { onDatabasesChange } from './relay-app/country-databases.ts';
@@ -22,6 +23,7 @@ import type { World } from './world/world.ts';
 export type ReconcilersOptions = {
   readonly world: World;
   readonly registry: Registry;
+  readonly uses: CredentialUses;
   readonly enforcement: Enforcement;
   readonly endpoints: Endpoints;
   readonly clock: Clock;

@@ -4,6 +4,8 @@ import { loggedError } from '#crds/logged-error.ts';
 import { Registry } from 'prom-client';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
 import { LACKS_GEOIP } from '#crds/directory/report.ts';
+import { factKeys } from '#crds/facts/redis-keys.ts';
+import { signReport } from '#crds/facts/report.ts';
 import { GeoipDatabase } from './access/geoip-database.ts';
 import { geoipMetrics } from './access/geoip-metrics.ts';
 import { IpRanges } from './access/ip-ranges.ts';
@@ -17,6 +19,7 @@ import { RedisBus } from './redis/bus.ts';
 import { connectRedis, whenReady, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryFeed } from './redis/directory-feed.ts';
 import { RedisEventCache } from './redis/event-cache.ts';
+import { RedisFactSink } from './redis/fact-sink.ts';
 import { RedisOccupancyStore } from './redis/occupancy-store.ts';
 import { RedisWebhookQueue } from './redis/webhook-queue.ts';
 import { RedisActivityLog } from './redis/activity.ts';
@@ -111,6 +114,12 @@ export async function createRelayContext(
       rateStore: new RedisRateStore({ client: commands, keys, now }),
       usageStore: new RedisUsage({ client: commands, keys, replica: origin, now }),
       publicKeys: new RedisPublicKeys({ client: commands, keys, now }),
+      facts: {
+        sink: new RedisFactSink({ client: commands, keys: factKeys(config.REDIS_PREFIX), now }),
+        replica: config.RELAY_ID,
+        boot: randomUUID(),
+        sign: (report) => signReport(config.DIRECTORY_KEYS, follower.keyId(), report),
+      },
       activity: new RedisActivityLog({ client: commands, keys, now, wallClock: Date.now }),
       webhookQueue: new RedisWebhookQueue({
         client: commands,

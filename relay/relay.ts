@@ -20,9 +20,13 @@ import { arrivalsOf } from './connections/arrivals.ts';
 import { connectionAnswers, Connections } from './connections/connections.ts';
 import { Questions } from './connections/questions.ts';
 import { onTerminateUser } from './connections/termination.ts';
+import { useOfOpenSockets } from './credential-use/open-sockets.ts';
+import { UseTally } from './credential-use/use-tally.ts';
 import { monotonicClock } from './directory/clock.ts';
 import type { Directory } from './directory/directory.ts';
 import type { PublicKeys } from './encryption/public-keys.ts';
+import { FactReporter, keepTelling, type FactReporterParts } from './facts/fact-reporter.ts';
+import { factMetrics } from './facts/metrics.ts';
 import { keepSweeping, RateLimiter } from './limits/rate-limiter.ts';
 import type { RateSettings } from './limits/rate-subject.ts';
 import type { RateStore } from './limits/rate-store.ts';
@@ -85,6 +89,10 @@ export type RelayParts = {
   readonly rateStore: RateStore;
   /** X25519 public keys of the apps' participants. */
   readonly publicKeys: PublicKeys;
+  /** How the operator is told what happened here. */
+  readonly facts: Pick<FactReporterParts, 'sink' | 'replica' | 'boot' | 'sign'>;
+  /** How often it is told, and how often of a credential in steady use; what is usual where it is left out. */
+  readonly factTimes?: { readonly everyMs: number; readonly toldAgainMs: number };
   readonly metricsRegistry: Registry;
   readonly log: Logger;
   /** Adds routes beside the API; standalone's page. */
@@ -127,6 +135,10 @@ export type Relay = AsyncDisposable & {
 const NO_CERTIFICATE_HEADERS: CertificateSettings = { headers: [], proxySecrets: [], proxyCertificates: new Set() };
 
 const LIVENESS_CHECK_MS = 1_000;
+
+/** A first use is told of within this time, and that a credential is still in use after that one. */
+const FACTS_EVERY_MS = 5_000;
+const TOLD_AGAIN_MS = 60_000;
 
 /** Watchlists ask the store about everybody this often: a signal may be lost with the connection that should have brought it. */
 const WATCHLIST_CHECK_MS = 30_000;
@@ -176,6 +188,15 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     ignored: (reason) => metrics.certificateHeadersIgnored.inc({ reason }),
   });
   const writing = keepWriting(usage, Date.now);
+  const { everyMs, toldAgainMs } = parts.factTimes ?? { everyMs: FACTS_EVERY_MS, toldAgainMs: TOLD_AGAIN_MS };
+  const credentialUses = new UseTally(useOfOpenSockets(registry, directory), toldAgainMs);
+  const factReporter = new FactReporter({
+    ...parts.facts,
+    source: credentialUses,
+    wallClock: Date.now,
+    metrics: factMetrics(parts.metricsRegistry),
+  });
+  const telling = keepTelling(factReporter, everyMs);
   const holds = new Holds<Subscriber>();
   const fanOut = new FanOut({ registry, holds, outbox, cache, directory, usage, metrics });
   const signals = new Signals();
@@ -245,6 +266,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     webhooks,
     screening,
     usage,
+    credentialUses,
     arrivals: arrivalsOf({ usage, bus, connections: (appId) => registry.connections(appId) }),
     directory,
     metrics,
@@ -269,6 +291,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     screening,
     connections: new Connections(questions),
     usage,
+    credentialUses,
     usageStore,
     publicKeys,
     limiter,
@@ -298,6 +321,10 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     directory,
     clock,
     ended: (appIds) => void recheckSockets(appIds, registry, rules, metrics),
+  });
+  const stopFirstReport = directory.onStateChange(() => {
+    // At once, so that a process that dies young has been heard of.
+    if (directory.ready()) void factReporter.tell();
   });
   const stopFence = directory.onStateChange(() => {
     if (directory.fenced()) void recheckSockets([...registry.apps()], registry, rules, metrics);
@@ -352,11 +379,13 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
       stopRules();
       await expiryWatch[Symbol.asyncDispose]();
       stopFence();
+      stopFirstReport();
       stopGeography();
       await drain(registry.all(), 0, () => Promise.resolve());
       proxyFront?.[Symbol.dispose]();
       await clients[Symbol.asyncDispose]();
       await writing[Symbol.asyncDispose]();
+      await telling[Symbol.asyncDispose]();
       sweeping[Symbol.dispose]();
       await limiter[Symbol.asyncDispose]();
       await shared[Symbol.asyncDispose]();

@@ -9,7 +9,12 @@ import { Publisher } from '#operator/directory/publisher.ts';
 import { BackendGate } from '#operator/engine/backend-gate.ts';
 import { systemClock } from '#operator/engine/clock.ts';
 import { ControllerMetrics } from '#operator/engine/metrics.ts';
+import { FactReader } from '#operator/facts/fact-reader.ts';
+import type { FactStream } from '#operator/facts/fact-stream.ts';
+import { createFactReaderMetrics } from '#operator/facts/metrics.ts';
+import { createCredentialUses, writeCredentialUses } from '#operator/postgres/credential-use.ts';
 import { createDirectoryCommit } from '#operator/postgres/directory-commit.ts';
+import { createFactStore } from '#operator/postgres/fact-store.ts';
 import { createRegistryLog } from '#operator/postgres/registry-log.ts';
 import { createRegistry } from '#operator/postgres/registry.ts';
 import { runReconcilers } from '#operator/reconcilers.ts';
@@ -20,6 +25,8 @@ export type OperatorParts = {
   readonly pool: pg.Pool;
   readonly keys: Keys;
   readonly store: DirectoryStore;
+  /** What the relay tells. */
+  readonly facts: FactStream;
   readonly world: World;
   /** Where clients find the relay, for the Secrets. */
   readonly url: string;
@@ -37,7 +44,8 @@ export type Operator = {
 const INSTALLATION = 'standalone';
 const CONCURRENCY = 4;
 
-export function createOperator({ pool, keys, store, world, url, log }: OperatorParts): Operator {
+export function createOperator({ pool, keys, store, facts: stream, world, url, log }: OperatorParts): Operator {
+  const metrics = new MetricsRegistry();
   const enforcement = new EnforcementWatch(monotonicClock);
   const publisher = new Publisher({
     keyring: keys.directory,
@@ -56,6 +64,18 @@ export function createOperator({ pool, keys, store, world, url, log }: OperatorP
     term: () => publisher.term(),
     onCommitted: () => publisher.wake(),
   });
+  const facts: FactReader = new FactReader({
+    keyring: keys.directory,
+    stream,
+    store: createFactStore({ pool, commit, writers: [writeCredentialUses] }),
+    term: () => publisher.term(),
+    view: () => enforcement.view(),
+    clock: monotonicClock,
+    now: Date.now,
+    log,
+    metrics: createFactReaderMetrics(metrics, () => facts.lagSeconds()),
+  });
+  const uses = createCredentialUses({ pool, knownUntil: () => facts.knownUntil() });
   const rings = { installation: INSTALLATION, encryption: keys.encryption, directory: keys.directory };
   const registry = createRegistry({ pool, commit, rings, now: Date.now });
   const postgres = new BackendGate({
@@ -72,15 +92,17 @@ export function createOperator({ pool, keys, store, world, url, log }: OperatorP
     reconcile: async (signal) => {
       await Promise.all([
         postgres.run(signal),
+        facts.run(signal),
         runReconcilers(
           {
             world,
             registry,
+            uses,
             enforcement,
             endpoints: { public: url, internal: url },
             clock: systemClock,
             log,
-            metrics: new ControllerMetrics(new MetricsRegistry()),
+            metrics: new ControllerMetrics(metrics),
             gates: [postgres],
             concurrency: CONCURRENCY,
           },

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { LACKS_GEOIP } from '#crds/directory/report.ts';
+import { signReport } from '#crds/facts/report.ts';
 import { IpRanges } from '#relay/access/ip-ranges.ts';
 import { MemoryActivityLog } from '#relay/activity/memory.ts';
 import { MemoryBus, MemoryWire } from '#relay/bus/memory.ts';
@@ -10,6 +11,7 @@ import { MemoryEventCache } from '#relay/cache/memory.ts';
 import { monotonicClock } from '#relay/directory/clock.ts';
 import type { DirectoryFeed } from '#relay/directory/feed.ts';
 import { Follower } from '#relay/directory/follower.ts';
+import type { FactSink } from '#relay/facts/fact-sink.ts';
 import { MemoryRateStore } from '#relay/limits/memory-rate-store.ts';
 import { MemoryStores } from '#relay/occupancy/memory-store.ts';
 import { addressPolicy, parseAllowed } from '#relay/webhooks/address-policy.ts';
@@ -25,6 +27,7 @@ import type { Keys } from './keys.ts';
 export type StandaloneRelayParts = {
   readonly keys: Keys;
   readonly feed: DirectoryFeed;
+  readonly facts: FactSink;
   readonly host: string;
   readonly port: number;
   readonly routes: (app: FastifyInstance) => void;
@@ -41,7 +44,7 @@ const TEST_RATE = { requestsPerMinute: 60, burst: 30 };
 
 /** The relay of one process: nothing to share with other replicas, so bus and counts are memory. */
 export async function startRelay(
-  { keys, feed, host, port, routes, log }: StandaloneRelayParts,
+  { keys, feed, facts, host, port, routes, log }: StandaloneRelayParts,
   signal: AbortSignal,
 ): Promise<{ relay: Relay; follower: Follower; followed: Promise<void> }> {
   const follower = new Follower({
@@ -75,6 +78,12 @@ export async function startRelay(
       rateStore: new MemoryRateStore(() => performance.now()),
       usageStore: new MemoryUsageWorld(Date.now).store(ID),
       publicKeys: new MemoryPublicKeys(),
+      facts: {
+        sink: facts,
+        replica: ID,
+        boot: randomUUID(),
+        sign: (report) => signReport(keys.directory, follower.keyId(), report),
+      },
       metricsRegistry: new MetricsRegistry(),
       log,
       routes,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RelayApp } from '#crds/relay-app.ts';
 import type { RelayToken } from '#crds/relay-token.ts';
+import { MemoryFacts } from '#relay/facts/memory.ts';
 import { migrate, readMigrations } from '#operator/postgres/migrate.ts';
 import { createPool } from '#operator/postgres/pool.ts';
 import { banner } from './banner.ts';
@@ -67,6 +68,7 @@ async function serve(config: StandaloneConfig, data: DataDirectory, output: Cons
 
   const folder = realpathSync(config.folder);
   const link = new MemoryDirectory();
+  const facts = new MemoryFacts();
   const world = createWorld(folder, data, output);
   world.load((path, why) => output.warn(`${display(path)}: is damaged and starts anew: ${why}`));
 
@@ -80,6 +82,7 @@ async function serve(config: StandaloneConfig, data: DataDirectory, output: Cons
     {
       keys,
       feed: link.feed,
+      facts,
       host: config.host,
       port: config.port,
       routes: await createPageRoutes(served),
@@ -88,7 +91,7 @@ async function serve(config: StandaloneConfig, data: DataDirectory, output: Cons
     following.signal,
   );
   url = `http://${REACHABLE_HOST[config.host] ?? config.host}:${relay.port}`;
-  const operator = createOperator({ pool, keys, store: link.store, world, url, log });
+  const operator = createOperator({ pool, keys, store: link.store, facts, world, url, log });
   const problems = new ProblemReport(output.warn, display);
   const loop = new FolderLoop({
     folder,

@@ -23,7 +23,7 @@ export type Retirement =
   | { readonly kind: 'end'; readonly inUse: boolean };
 
 /** Nobody has used a credential that was quiet for this long, or for its overlap if that is shorter. */
-const MOST_QUIET_MS = 86_400_000;
+export const MOST_QUIET_MS = 86_400_000;
 /** A gap in what the relays tell that is longer than this leaves open whether it was used. */
 const KNOWLEDGE_GAP_MS = 300_000;
 /** How often to look again while one outlives its overlap. */

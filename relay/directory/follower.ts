@@ -116,6 +116,10 @@ export class Follower implements Directory {
     const { epoch, revision } = this.#table?.checkpoint ?? ORIGIN;
     return { epoch, revision };
   }
+  /** Which of DIRECTORY_KEYS the operator signs with, so that it surely knows it; before the first load, the first one. */
+  keyId(): string {
+    return this.#table?.checkpoint.keyId ?? this.#options.keyring.current;
+  }
   onApplied(listener: (change: DirectoryChange) => Promise<void>): () => void {
     this.#appliedListeners.add(listener);
     return () => this.#appliedListeners.delete(listener);

@@ -16,6 +16,8 @@ import { hasDuplicatedSecurityHeader } from '../access/security-headers.ts';
 import type { TrustedProxies } from '../access/trusted-proxies.ts';
 import { parseQuery } from '../auth/request-signature.ts';
 import { presentedCredential, type PresentedCredential } from '../auth/presented-credential.ts';
+import { countRequest } from '../credential-use/count-request.ts';
+import type { CredentialUses } from '../credential-use/use-tally.ts';
 import { maxBodyBytes } from '../gate/checks/body-size.ts';
 import type { App, Directory } from '../directory/directory.ts';
 import type { Stage } from '../gate/check.ts';
@@ -46,6 +48,7 @@ export type HttpGateParts = {
   /** Epoch milliseconds. */
   readonly wallClock: () => number;
   readonly usage: Tallies;
+  readonly credentialUses: CredentialUses;
   readonly limiter: RateLimiter;
   readonly rates: RateSettings;
 };
@@ -87,7 +90,18 @@ export function readRawBodies(scope: FastifyInstance): void {
 
 /** Hooks that put one route behind the gate: the head is judged before a byte of the body is read, the rest when it is there. */
 export function guard(
-  { directory, proxies, certificates, geography, tlsMissing, wallClock, usage, limiter, rates }: HttpGateParts,
+  {
+    directory,
+    proxies,
+    certificates,
+    geography,
+    tlsMissing,
+    wallClock,
+    usage,
+    credentialUses,
+    limiter,
+    rates,
+  }: HttpGateParts,
   { scope, appOf }: { readonly scope: Scope; readonly appOf: AppOf },
 ): { readonly onRequest: onRequestHookHandler; readonly preHandler: preHandlerHookHandler } {
   const judge = (visit: HttpVisit, stage: Stage, done: Done): void => {
@@ -126,7 +140,10 @@ export function guard(
       const visit = Buffer.isBuffer(request.body) ? { ...gated(request), body: request.body } : gated(request);
       request.visit = visit;
       const admit: Done = (refused) => {
-        if (refused === undefined && visit.app !== undefined) usage.of(visit.app.appId).apiCalls += 1;
+        if (refused === undefined && visit.app !== undefined) {
+          usage.of(visit.app.appId).apiCalls += 1;
+          countRequest(credentialUses, visit.app, visit, request.headers);
+        }
         done(refused);
       };
       judge(visit, 'complete', (refused) => {

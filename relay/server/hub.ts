@@ -6,6 +6,7 @@ import type { Monotonic } from '../limits/monotonic.ts';
 import type { Occupancy } from '../occupancy/occupancy.ts';
 import type { Tallies } from '../usage/usage.ts';
 import type { Arrivals } from '../connections/arrivals.ts';
+import type { CredentialUses } from '../credential-use/use-tally.ts';
 import type { Screening } from '../screening/screening.ts';
 import type { Users } from '../users/users.ts';
 import type { WebhookSink } from '../webhooks/webhook-sink.ts';
@@ -27,6 +28,7 @@ export type HubParts = {
   readonly webhooks: WebhookSink;
   readonly screening: Screening;
   readonly usage: Tallies;
+  readonly credentialUses: CredentialUses;
   /** Told of every socket that came or went, when it is counted. */
   readonly arrivals: Arrivals;
   readonly directory: Directory;
@@ -46,6 +48,7 @@ export class Hub {
   readonly users: Users;
   readonly screening: Screening;
   readonly usage: Tallies;
+  readonly credentialUses: CredentialUses;
   readonly directory: Directory;
   readonly metrics: RelayMetrics;
   readonly now: Monotonic;
@@ -60,6 +63,7 @@ export class Hub {
     this.users = parts.users;
     this.screening = parts.screening;
     this.usage = parts.usage;
+    this.credentialUses = parts.credentialUses;
     this.directory = parts.directory;
     this.metrics = parts.metrics;
     this.now = parts.now;

@@ -2,6 +2,8 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { IpAddress } from '../access/ip-address.ts';
 import type { PresentedCertificate } from '../access/presented-certificate.ts';
+import { userSignatureHolds } from '../auth/user-signature.ts';
+import { countConnect, countSignature } from '../credential-use/count-socket.ts';
 import type { App } from '../directory/directory.ts';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
 import { takeToken, type Bucket } from '../limits/token-bucket.ts';
@@ -98,6 +100,7 @@ export class RelaySocket implements Subscriber {
   }
 
   admit(): void {
+    countConnect(this.#hub, this);
     this.#happened({ type: 'admitted', socketId: this.id });
   }
 
@@ -208,10 +211,12 @@ export class RelaySocket implements Subscriber {
     const user = 'code' in judged ? judged : this.#screenedUser(app, judged);
     if ('code' in user) return this.#happened({ type: 'closeOrdered', close: user });
     this.#user = user;
+    const { auth, userData } = request;
+    countSignature(this.#hub, this.appId, auth, (key) =>
+      userSignatureHolds(auth, { socketId: this.id, userData }, [key]),
+    );
     const isCurrent = (): boolean => this.#user === user;
-    this.#hub.users
-      .signIn(this, { user, userData: request.userData, former, isCurrent })
-      .catch((error: unknown) => this.failed(error));
+    this.#hub.users.signIn(this, { user, userData, former, isCurrent }).catch((error: unknown) => this.failed(error));
   }
 
   /** Only what other members may come to see of the user. */

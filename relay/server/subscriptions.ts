@@ -1,3 +1,5 @@
+import { channelSignatureHolds } from '../auth/channel-signature.ts';
+import { countSignature } from '../credential-use/count-socket.ts';
 import type { App } from '../directory/directory.ts';
 import { takeToken, type Bucket } from '../limits/token-bucket.ts';
 import type { ClientMessage } from '../protocol/client-message.ts';
@@ -64,12 +66,23 @@ export class Subscriptions {
       maxSubscriptions: this.#hub.maxSubscriptions,
     });
     if ('refusal' in verdict) return this.#happened(request.channel, { type: 'refused', refusal: verdict.refusal });
+    this.#countSignature(request, verdict);
     if (known !== undefined) return this.#happened(request.channel, { type: 'requested' });
     if (!this.#mayJoin()) return this.#happened(request.channel, { type: 'refused', refusal: TOO_MANY_JOINS });
     const admitted = this.#screened(app, verdict);
     if ('refusal' in admitted) return this.#happened(request.channel, { type: 'refused', refusal: admitted.refusal });
     this.#byChannel.set(request.channel, { state: 'none', userId: admitted.member?.userId });
     this.#happened(request.channel, { type: 'requested' }, admitted);
+  }
+
+  #countSignature(
+    { auth, channel, channelData }: Extract<ClientMessage, { type: 'subscribe' }>,
+    { channel: { kind } }: Admitted,
+  ): void {
+    // Of the others no signature was asked, whatever they sent.
+    if (auth === undefined || kind === 'public' || kind === 'user') return;
+    const signed = { socketId: this.#socket.id, channel, channelData };
+    countSignature(this.#hub, this.#socket.appId, auth, (key) => channelSignatureHolds(auth, signed, [key]));
   }
 
   unsubscribe(channel: string): void {

@@ -1,9 +1,11 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
+import { signReport } from '#crds/facts/report.ts';
 import { IpRanges } from '#relay/access/ip-ranges.ts';
 import { MemoryActivityLog } from '#relay/activity/memory.ts';
 import { MemoryBus, MemoryWire } from '#relay/bus/memory.ts';
 import { MemoryEventCache } from '#relay/cache/memory.ts';
+import { MemoryFacts } from '#relay/facts/memory.ts';
 import { MemoryRateStore } from '#relay/limits/memory-rate-store.ts';
 import { MemoryStores } from '#relay/occupancy/memory-store.ts';
 import { addressPolicy, parseAllowed } from '#relay/webhooks/address-policy.ts';
@@ -13,6 +15,7 @@ import { createResolver } from '#relay/webhooks/resolver.ts';
 import { MemoryUsageWorld } from '#relay/usage/memory.ts';
 import { MemoryPublicKeys } from '#relay/encryption/memory.ts';
 import { createRelay, type Relay, type RelayParts, type RelaySettings } from '#relay/relay.ts';
+import { keyring } from '../directory/installation.ts';
 import { HandBuiltDirectory } from './hand-built-directory.ts';
 
 /** What the replicas of a test share. */
@@ -29,6 +32,7 @@ export class MemoryWorld {
   readonly rates = new MemoryRateStore(() => performance.now());
   readonly publicKeys = new MemoryPublicKeys();
   readonly activity = new MemoryActivityLog();
+  readonly facts = new MemoryFacts();
   readonly directory = new HandBuiltDirectory();
   readonly post = createHttpPost({ policy: addressPolicy(parseAllowed('127.0.0.1')), resolve: createResolver() });
   #replicas = 0;
@@ -49,6 +53,12 @@ export class MemoryWorld {
         rateStore: this.rates,
         usageStore: this.usage.store(origin),
         publicKeys: this.publicKeys,
+        facts: {
+          sink: this.facts,
+          replica: origin,
+          boot: `${origin}-1`,
+          sign: (report) => signReport(keyring, 'k1', report),
+        },
         metricsRegistry: new Registry(),
         log: pino({ level: 'silent' }),
         ...parts,
