@@ -277,9 +277,10 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     draining: () => draining,
     limiter,
     rates,
+    wallClock: Date.now,
   });
 
-  const rules = { directory, geography };
+  const rules = { directory, geography, wallClock: Date.now };
   const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, rules, metrics));
   const expiryWatch = new ExpiryWatch({
     directory,

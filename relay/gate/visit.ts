@@ -20,6 +20,8 @@ type Common = {
   readonly country: string | undefined;
   /** Of the page that asks, canonical; undefined: no Origin header. */
   readonly origin: string | undefined;
+  /** Epoch milliseconds. */
+  readonly now: number;
 };
 
 export type HttpVisit = Common & {
@@ -41,8 +43,6 @@ export type HttpVisit = Common & {
   readonly body: Buffer;
   /** Whether the budget that it draws on had something left. True until it was asked: only checks of stage `counted` may look. */
   readonly withinRate: boolean;
-  /** Epoch milliseconds. */
-  readonly now: number;
 };
 
 export type WebSocketVisit = Common & {

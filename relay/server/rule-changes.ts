@@ -8,7 +8,12 @@ import type { RelaySocket } from './socket.ts';
 import type { SocketRegistry } from './socket-registry.ts';
 
 /** What the gate asks about a socket. */
-export type Rules = { readonly directory: Directory; readonly geography: Geography };
+export type Rules = {
+  readonly directory: Directory;
+  readonly geography: Geography;
+  /** Epoch milliseconds. */
+  readonly wallClock: () => number;
+};
 
 /**
  * Sends every open socket of the changed apps through the gate again and closes those that it would not let in now. Resolves when these
@@ -17,13 +22,13 @@ export type Rules = { readonly directory: Directory; readonly geography: Geograp
 export async function recheckSockets(
   appIds: Iterable<string>,
   registry: SocketRegistry<RelaySocket>,
-  { directory, geography }: Rules,
+  rules: Rules,
   metrics: RelayMetrics,
 ): Promise<void> {
   const closing: Promise<void>[] = [];
   for (const appId of appIds) {
     for (const socket of registry.ofApp(appId)) {
-      const code = liveRefusal(socket, { directory, geography });
+      const code = liveRefusal(socket, rules);
       if (code === undefined) continue;
       countRefusal(metrics, 'live', code);
       closing.push(socket.closed());
@@ -33,7 +38,7 @@ export async function recheckSockets(
   await Promise.all(closing);
 }
 
-function liveRefusal(socket: RelaySocket, { directory, geography }: Rules): RefusalCode | undefined {
+function liveRefusal(socket: RelaySocket, { directory, geography, wallClock }: Rules): RefusalCode | undefined {
   const app = directory.appById(socket.appId);
   return firstRefusal(
     {
@@ -44,6 +49,7 @@ function liveRefusal(socket: RelaySocket, { directory, geography }: Rules): Refu
       address: socket.address,
       country: countryFor(app?.access, socket.address, geography),
       origin: socket.origin,
+      now: wallClock(),
     },
     'arrival',
   );

@@ -199,7 +199,13 @@ export class RelaySocket implements Subscriber {
     const app = this.#hub.directory.appById(this.appId);
     if (app === undefined) return;
     const former = this.#user;
-    const judged = judgeSignin({ request, socketId: this.id, keys: app.keys, user: former });
+    const judged = judgeSignin({
+      request,
+      socketId: this.id,
+      keys: app.keys,
+      user: former,
+      now: this.#hub.wallClock(),
+    });
     const user = 'code' in judged ? judged : this.#screenedUser(app, judged);
     if ('code' in user) return this.#happened({ type: 'closeOrdered', close: user });
     this.#user = user;

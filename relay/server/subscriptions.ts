@@ -62,6 +62,7 @@ export class Subscriptions {
       user,
       subscriptions: this.#byChannel.size - (known === undefined ? 0 : 1),
       maxSubscriptions: this.#hub.maxSubscriptions,
+      now: this.#hub.wallClock(),
     });
     if ('refusal' in verdict) return this.#happened(request.channel, { type: 'refused', refusal: verdict.refusal });
     if (known !== undefined) return this.#happened(request.channel, { type: 'requested' });

@@ -32,6 +32,8 @@ export type UpgradeParts = {
   readonly draining: () => boolean;
   readonly limiter: RateLimiter;
   readonly rates: RateSettings;
+  /** Epoch milliseconds. */
+  readonly wallClock: () => number;
 };
 
 /** Channel name, auth and channel_data of a subscribe message, with room to spare. */
@@ -82,7 +84,7 @@ export class Upgrade {
   };
 
   async #arrived(webSocket: WebSocket, stream: Duplex, app: App | undefined, target: Arrival): Promise<void> {
-    const { hub, directory, geography, occupancy, draining, limiter, rates } = this.#parts;
+    const { hub, directory, geography, occupancy, draining, limiter, rates, wallClock } = this.#parts;
     const visit: WebSocketVisit = {
       door: 'websocket',
       serving: servingState(directory, draining()),
@@ -93,6 +95,7 @@ export class Upgrade {
       origin: target.origin,
       tlsMissing: target.tlsMissing,
       protocol: target.protocol,
+      now: wallClock(),
       withinRate: true,
       withinQuota: true,
     };
