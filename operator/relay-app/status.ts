@@ -1,5 +1,5 @@
 import { CONDITION, REASON } from '#crds/conditions.ts';
-import type { DefaultedApp, RelayAppStatus } from '#crds/relay-app.ts';
+import type { DefaultedApp, RelayApp, RelayAppStatus } from '#crds/relay-app.ts';
 import {
   conditionsOf,
   credentialsReady,
@@ -10,6 +10,7 @@ import {
   reportEnforced,
   stalled,
   warning,
+  type EnforcedReport,
 } from '../reconcile/conditions.ts';
 import type { AppRow } from '../registry/app-registry.ts';
 import { countryCautions } from './country-databases.ts';
@@ -30,7 +31,7 @@ export function settledPlan(snapshot: AppSnapshot, spec: DefaultedApp, row: AppR
     appId: row.appId,
     key: row.keys.at(-1)?.key ?? '',
     secretName: spec.secretName,
-    revision: row.revision,
+    ...revisionOf(object, row, report),
     credentials: row.keys.map((key) => ({ id: key.id, state: 'Active', createdAt: key.createdAt })),
     binding: { name: spec.secretName },
     conditions: conditionsOf({ former, now, generation }, [
@@ -64,7 +65,7 @@ export function blockedPlan(snapshot: AppSnapshot, reason: 'Conflict' | 'AppIdNo
     status: {
       ...object.status,
       observedGeneration: generation,
-      ...(row === undefined ? {} : { revision: row.revision }),
+      ...(row === undefined ? {} : revisionOf(object, row, report)),
       conditions: conditionsOf({ former, now, generation }, [
         notReady(reason, message),
         credentialsReady('False', reason, message),
@@ -77,6 +78,16 @@ export function blockedPlan(snapshot: AppSnapshot, reason: 'Conflict' | 'AppIdNo
     ...(report.imminent && row !== undefined ? { await: row.revision } : {}),
     outcome: lookAgain(report.pending, true),
   };
+}
+
+/** The revision that `Enforced` speaks of. */
+function revisionOf(
+  { status }: RelayApp,
+  { revision }: AppRow,
+  { former }: Pick<EnforcedReport, 'former'>,
+): Pick<RelayAppStatus, 'revision'> {
+  if (!former) return { revision };
+  return status?.revision === undefined ? {} : { revision: status.revision };
 }
 
 /** @param hindered what is in the way may be an object that carries no label of ours, so that nothing tells when it goes. */
