@@ -217,3 +217,10 @@ export function defaultedApp(name: string, spec: RelayAppSpec): DefaultedApp {
     webhooks: defaultedWebhooks(spec.webhooks),
   };
 }
+
+/** The Secrets of its namespace that an app refers to, each once. */
+export function referencedSecrets(name: string, spec: RelayAppSpec): readonly string[] {
+  const { importFrom, webhooks: hooks } = defaultedApp(name, spec);
+  const names = [importFrom?.name, ...hooks.map(({ headersFrom }) => headersFrom)];
+  return [...new Set(names.filter((secret) => secret !== undefined))];
+}

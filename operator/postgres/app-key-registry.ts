@@ -66,41 +66,36 @@ export function createAppKeyRegistry(options: RegistryOptions): AppKeyRegistry {
         return { appId, changes, detail: { keyId: id, retiring: former.rows.map((row) => row.id), overlap, deadline } };
       }),
 
-    setKeyTimes: (subject, appId, id, { activatedAt, retirement }) =>
+    setKeyTimes: (subject, appId, id, times) =>
       changeApp(options, subject, 'key.set-times', async (tx) => {
         await stamp(tx, subject, appId, new Date(now()));
         const { rowCount } = await tx.query(
-          `UPDATE app_key SET activated_at = $3, retiring_at = $4, overlap_until = $5, expires_at = $6
-            WHERE app_id = $1 AND id = $2 AND (retiring_at IS NULL) = ($4::timestamptz IS NULL)`,
-          [
-            appId,
-            id,
-            time(activatedAt),
-            time(retirement?.since),
-            time(retirement?.overlapUntil),
-            time(retirement?.expiresAt),
-          ],
+          `UPDATE app_key SET retiring_at = $3, overlap_until = $4, expires_at = $5 WHERE app_id = $1 AND id = $2 AND state = 'Retiring'`,
+          [appId, id, new Date(times.since), new Date(times.overlapUntil), new Date(times.expiresAt)],
         );
-        if (rowCount !== 1) throw changed(`key ${id} is in another state`);
-        const changes = await republished(options, tx, subject, appId);
-        return { appId, changes, detail: { keyId: id, activatedAt, retirement } };
+        if (rowCount !== 1) throw changed(`key ${id} does not retire`);
+        return { appId, changes: await republished(options, tx, subject, appId), detail: { keyId: id, ...times } };
       }),
 
-    endKeys: (subject, appId, ids, inUse) =>
+    endKey: (subject, appId, id, inUse) =>
       changeApp(options, subject, 'key.end', async (tx) => {
         await stamp(tx, subject, appId, new Date(now()));
-        const { rows } = await tx.query<{ id: string; key: string }>(
-          `DELETE FROM app_key WHERE app_id = $1 AND id = ANY($2) AND state = 'Retiring' RETURNING id, key`,
-          [appId, ids],
+        const { rows } = await tx.query<{ key: string }>(
+          `DELETE FROM app_key WHERE app_id = $1 AND id = $2 AND state = 'Retiring' RETURNING key`,
+          [appId, id],
         );
-        const changes = rows.length === 0 ? [] : await republished(options, tx, subject, appId);
-        return { appId, changes, detail: { ended: rows, inUse } };
+        if (rows[0] === undefined) throw changed(`key ${id} does not retire`);
+        const changes = await republished(options, tx, subject, appId);
+        return { appId, changes, detail: { keyId: id, key: rows[0].key, inUse } };
       }),
 
     noteKeyInUse: (subject, appId, id) =>
       changeApp(options, subject, 'key.in-use', async (tx) => {
-        await setApp(options, tx, subject, appId, 'app_id = app_id', []);
-        await tx.query('UPDATE app_key SET in_use_told = true WHERE app_id = $1 AND id = $2', [appId, id]);
+        await tx.query(
+          `UPDATE app_key SET in_use_told = true FROM app
+            WHERE ${IDENTITY} AND app.app_id = $4 AND app_key.app_id = app.app_id AND id = $5`,
+          [rings.installation, subject.namespace, subject.name, appId, id],
+        );
         return { appId, changes: [], detail: { keyId: id } };
       }),
 
@@ -110,10 +105,6 @@ export function createAppKeyRegistry(options: RegistryOptions): AppKeyRegistry {
         return { appId, changes: [], detail: { request: value } };
       }),
   };
-}
-
-function time(ms: number | null | undefined): Date | null {
-  return ms === null || ms === undefined ? null : new Date(ms);
 }
 
 /** Somebody else was faster: look again. */

@@ -43,9 +43,6 @@ export type StageKey = {
   readonly request: string | null;
 };
 
-/** When a key was handed out and how it ends. */
-export type KeyTimes = Pick<AppKey, 'activatedAt'> & { readonly retirement: Omit<KeyRetirement, 'inUseTold'> | null };
-
 /** The keys of the apps of the registry (registry.ts), as they rotate. Every method is one transaction that can be repeated harmlessly. */
 export interface AppKeyRegistry {
   /** Which of both another app has; undefined: neither. @param app who asks: its identity, and the id that it has or is to have */
@@ -54,9 +51,10 @@ export interface AppKeyRegistry {
   stageKey(subject: Subject, appId: string, stage: StageKey): Promise<void>;
   /** The Pending key was handed out: it is Active, and the clock of the former one starts. */
   promoteKey(subject: Subject, appId: string, id: string, times: RetirementTimes): Promise<void>;
-  setKeyTimes(subject: Subject, appId: string, id: string, times: KeyTimes): Promise<void>;
-  /** Ends Retiring keys: nothing verifies them once that is enforced. `inUse`: somebody is refused from now on. */
-  endKeys(subject: Subject, appId: string, ids: readonly string[], inUse: boolean): Promise<void>;
+  /** Of a Retiring key. */
+  setKeyTimes(subject: Subject, appId: string, id: string, times: Omit<KeyRetirement, 'inUseTold'>): Promise<void>;
+  /** Ends a Retiring key: nothing verifies it once that is enforced. `inUse`: somebody is refused from now on. */
+  endKey(subject: Subject, appId: string, id: string, inUse: boolean): Promise<void>;
   /** Remembers that people were told of a key that is used after its overlap. Nothing is published. */
   noteKeyInUse(subject: Subject, appId: string, id: string): Promise<void>;
   /** Remembers a value of the annotation as acted on. Nothing is published. */
