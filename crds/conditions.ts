@@ -22,12 +22,16 @@ export const REASON = {
   // Terminal: a person must change something
   Conflict: 'Conflict',
   AppIdNotRetained: 'AppIdNotRetained',
+  AppIdDiffers: 'AppIdDiffers',
   // Warning
   FullAccess: 'FullAccess',
   SecretNotFound: 'SecretNotFound',
   SecretNotReferable: 'SecretNotReferable',
   HeadersInvalid: 'HeadersInvalid',
   UrlInvalid: 'UrlInvalid',
+  ImportInvalid: 'ImportInvalid',
+  CredentialsUnusual: 'CredentialsUnusual',
+  OldCredentialInUse: 'OldCredentialInUse',
   GeoIpDatabaseMissing: 'GeoIpDatabaseMissing',
   // Enforced (directory.md)
   Publishing: 'Publishing',

@@ -61,6 +61,12 @@ export const RELAY_APP: KindDefinition<z.infer<typeof relayAppSpec>> = {
     { name: 'App Id', type: 'string', jsonPath: '.status.appId', description: 'The id in API paths.' },
     ready,
     enforced,
+    {
+      name: 'Rotates',
+      type: 'string',
+      jsonPath: '.status.rotation.next',
+      description: 'When key and secret are replaced.',
+    },
     age,
     {
       name: 'Display Name',

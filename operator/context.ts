@@ -37,6 +37,7 @@ import { createFactStore } from './postgres/fact-store.ts';
 import { createPool } from './postgres/pool.ts';
 import { createRegistry } from './postgres/registry.ts';
 import { createRegistryLog } from './postgres/registry-log.ts';
+import { OldCredentials } from './rotation/old-credentials.ts';
 import { connectRedis, REDIS_OUTAGE, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryStore } from './redis/directory-store.ts';
 import { createFactStream } from './redis/fact-stream.ts';
@@ -175,6 +176,7 @@ export function createContext(config: OperatorConfig): OperatorContext {
       registry,
       uses,
       enforcement,
+      oldCredentials: new OldCredentials(metrics),
       endpoints: { public: config.RELAY_PUBLIC_URL, internal: config.RELAY_INTERNAL_URL ?? config.RELAY_PUBLIC_URL },
       clock,
       log,

@@ -17,14 +17,16 @@ import type { Endpoints } from './relay-app/snapshot.ts';
 import { applyTokenStep } from './relay-token/apply.ts';
 import { observeToken } from './relay-token/observe.ts';
 import { planToken } from './relay-token/plan.ts';
+import type { OldCredentials } from './rotation/old-credentials.ts';
 import { keyOf } from './world/object-ref.ts';
 import type { World } from './world/world.ts';
 
 export type ReconcilersOptions = {
   readonly world: World;
   readonly registry: Registry;
-  readonly uses: CredentialUses;
   readonly enforcement: Enforcement;
+  readonly uses: CredentialUses;
+  readonly oldCredentials: OldCredentials;
   readonly endpoints: Endpoints;
   readonly clock: Clock;
   readonly log: Logger;
@@ -40,7 +42,7 @@ export type ReconcilersOptions = {
  * the world is a cluster or a folder.
  */
 export async function runReconcilers(options: ReconcilersOptions, signal: AbortSignal): Promise<void> {
-  const { world, registry, enforcement, endpoints, clock } = options;
+  const { world, registry, enforcement, uses, oldCredentials, endpoints, clock } = options;
   const { apps, tokens, secrets, recorder } = world;
   const now = (): number => clock.now();
   const pendingApps = new PendingKeys(enforcement);
@@ -49,8 +51,12 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
   const appController = createController('relayapp', options, () => world.refs('RelayApp').map(keyOf), {
     reconcile: createReconcile(
       {
-        observe: (ref) => observeApp({ apps, secrets, registry, enforcement, endpoints, now }, ref),
-        plan: planApp,
+        observe: (ref) => observeApp({ apps, secrets, registry, enforcement, uses, endpoints, now }, ref),
+        plan: (snapshot) => {
+          const plan = planApp(snapshot);
+          oldCredentials.set('RelayApp', keyOf(snapshot.object.metadata), plan.oldInUse ?? 0);
+          return plan;
+        },
         apply: (object, step) => applyAppStep({ apps, secrets, registry, recorder }, object, step),
         writeStatus: (object, status) => apps.writeStatus(object, status),
       },
@@ -95,6 +101,7 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
     await Promise.all([appController.run(signal), tokenController.run(signal)]);
   } finally {
     for (const unsubscribe of stop) unsubscribe();
+    oldCredentials.clear();
   }
 }
 

@@ -17,6 +17,7 @@ import { createDirectoryCommit } from '#operator/postgres/directory-commit.ts';
 import { createFactStore } from '#operator/postgres/fact-store.ts';
 import { createRegistryLog } from '#operator/postgres/registry-log.ts';
 import { createRegistry } from '#operator/postgres/registry.ts';
+import { OldCredentials } from '#operator/rotation/old-credentials.ts';
 import { runReconcilers } from '#operator/reconcilers.ts';
 import type { World } from '#operator/world/world.ts';
 import type { Keys } from './keys.ts';
@@ -99,6 +100,7 @@ export function createOperator({ pool, keys, store, facts: stream, world, url, l
             registry,
             uses,
             enforcement,
+            oldCredentials: new OldCredentials(metrics),
             endpoints: { public: url, internal: url },
             clock: systemClock,
             log,

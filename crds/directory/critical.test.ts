@@ -2,14 +2,14 @@ import { expect, test } from 'vitest';
 import { criticalFields, KNOWN_CRITICAL } from './critical.ts';
 import { appEntryKey, certificateEntryKey, tokenEntryKey, type EntryChange } from './entry-body.ts';
 
-const app = (access: object): EntryChange => ({
+const app = (access: object, keys: readonly string[] = []): EntryChange => ({
   key: appEntryKey('1'),
   body: {
     appId: '1',
     namespace: 'a',
     name: 'b',
     enabled: true,
-    keys: [],
+    keys: keys.map((name, index) => ({ id: `k${index}`, key: name, secret: 'sealed' })),
     authentication: { bearer: true, keyAndSecret: true, signature: true },
     access,
     limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1 },
@@ -28,6 +28,8 @@ test.each<[string, EntryChange, string[]]>([
     ['ipAllowlist', 'origins', 'countries'],
   ],
   ['everybody', app({ ipAllowlist: null, clientCertificatesRequired: false }), []],
+  ['several keys', app({}, ['one', 'two']), []],
+  ['several secrets under one key', app({}, ['one', 'one']), ['sharedKeys']],
   ['client certificates', app({ clientCertificatesRequired: true }), ['clientCertificates']],
   [
     'a certificate itself',

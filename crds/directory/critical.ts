@@ -2,8 +2,10 @@ import type { EntryChange } from './entry-body.ts';
 
 /**
  * Fields of a body that a relay must know how to enforce, else it keeps the entry that it had and says so (directory.md, rule 8). Critical is
- * what a relay of an earlier version would be too generous without: a token's scopes, a rate, who gets in, what must not pass. Not critical are a webhook (it would not be sent), the
- * switches and limits of presence, encrypted and cache channels (such a relay serves none of them), counts and watchlists (nor these).
+ * what a relay of an earlier version would be too generous without: a token's scopes, a rate, who gets in, what must not pass; and several secrets under one public key, of which it would refuse all but the first,
+ * so that a rotation waits for its update. Not critical are a webhook (it would not be sent), the
+ * switches and limits of presence, encrypted and cache channels (such a relay serves none of them), counts and watchlists (nor these),
+ * and the end of a key: such a relay verifies it until the operator takes it out, and were it to reject the entry it would do so for longer.
  */
 export const KNOWN_CRITICAL: ReadonlySet<string> = new Set([
   'scopes',
@@ -13,6 +15,7 @@ export const KNOWN_CRITICAL: ReadonlySet<string> = new Set([
   'countries',
   'clientCertificates',
   'secretScanning',
+  'sharedKeys',
 ]);
 
 /** What the signer of this change lists in `crit`. */
@@ -33,5 +36,6 @@ function restrictionsOf(body: Exclude<EntryChange['body'], null>): Readonly<Reco
     secretScanning: body.secretScanning,
     ...access,
     clientCertificates: clientCertificatesRequired ? true : null,
+    sharedKeys: new Set(body.keys.map(({ key }) => key)).size < body.keys.length ? true : null,
   };
 }

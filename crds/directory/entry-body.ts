@@ -34,6 +34,17 @@ const webhookEndpoint = z.object({
 });
 export type WebhookEndpointBody = z.infer<typeof webhookEndpoint>;
 
+const appKey = z.object({
+  id: z.string(),
+  key: z.string(),
+  /** Sealed for owner `[appId]`, field `key.{id}`, with DIRECTORY_KEYS (crds/sealed.ts). */
+  secret: z.string(),
+  /** Epoch milliseconds; the relay refuses it from then on by its own clock, so that a dead operator keeps no old key alive. null: no end. */
+  expiresAt: z.int().nullable().default(null),
+  /** Not handed out yet: it verifies, so that nobody who gets it is refused, and nothing is signed with it. */
+  pending: z.boolean().default(false),
+});
+
 /** Who gets in, whatever credential they have; null: no restriction. */
 const access = z.object({
   /** Addresses and blocks, as the user wrote them. */
@@ -54,8 +65,8 @@ export const appEntryBody = z.object({
   namespace: z.string(),
   name: z.string(),
   enabled: z.boolean(),
-  /** Every key that verifies, oldest first. `secret` is sealed for owner `[appId]`, field `key.{id}`, with DIRECTORY_KEYS (crds/sealed.ts). */
-  keys: z.array(z.object({ id: z.string(), key: z.string(), secret: z.string() })),
+  /** Every key that verifies, oldest first. Several may share their public part and differ in the secret: then each of them verifies. */
+  keys: z.array(appKey),
   authentication: z.object({ bearer: z.boolean(), keyAndSecret: z.boolean(), signature: z.boolean() }),
   // Defaults are what an operator of an earlier version meant by saying nothing.
   access: access.prefault({}),

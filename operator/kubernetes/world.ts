@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { MANAGED_LABEL, REFERABLE_LABEL } from '#crds/api-group.ts';
-import type { RelayApp } from '#crds/relay-app.ts';
+import { referencedSecrets, type RelayApp } from '#crds/relay-app.ts';
 import type { RelayToken } from '#crds/relay-token.ts';
 import type { Clock } from '../engine/clock.ts';
 import type { EventRecorder } from '../engine/events.ts';
@@ -128,10 +128,8 @@ export function createKubernetesWorld({
 }
 
 /** The Secrets that an app refers to. */
-function referencedKeys({ metadata: { namespace }, spec }: RelayApp): readonly string[] {
-  return (spec.webhooks ?? []).flatMap(({ headersFrom }) =>
-    headersFrom === undefined ? [] : [keyOf({ namespace, name: headersFrom.name })],
-  );
+function referencedKeys({ metadata: { namespace, name }, spec }: RelayApp): readonly string[] {
+  return referencedSecrets(name, spec).map((secret) => keyOf({ namespace, name: secret }));
 }
 
 function refOfObject({ metadata: { namespace, name } }: RelayApp | RelayToken): ObjectRef {

@@ -1,90 +1,17 @@
-import type pg from 'pg';
-import { appEntryKey, tokenEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
-import { TransientError } from '../engine/errors.ts';
-import type { AppPolicy, AppRow, WebhookHeaders } from '../registry/app-registry.ts';
-import type { Registry } from '../registry/registry.ts';
-import type { Subject } from '../registry/subject.ts';
-import { appEntry, insertKey, sealedHeaders, selectApp, type Rings } from './app-rows.ts';
+import { appEntryKey, tokenEntryKey } from '#crds/directory/entry-body.ts';
+import type { AppRegistry, AppRow } from '../registry/app-registry.ts';
+import { changeApp, IDENTITY, republished, setApp, type RegistryOptions } from './app-change.ts';
+import { appEntry, insertKey, sealedHeaders, selectApp } from './app-rows.ts';
 import { asTransient } from './backend-error.ts';
-import type { DirectoryCommit } from './directory-commit.ts';
-import { mintAppId, mintAppKey } from './mint.ts';
+import { mintAppId, mintAppKey, mintKeyId } from './mint.ts';
 
-export type RegistryOptions = {
-  readonly pool: pg.Pool;
-  readonly commit: DirectoryCommit;
-  readonly rings: Rings;
-  readonly now: () => number;
-};
-
-type AppRegistry = Pick<
-  Registry,
-  'findApp' | 'findRetiredApp' | 'registerApp' | 'takeBackApp' | 'updateApp' | 'rebindApp' | 'retireApp' | 'purgeApps'
->;
+/** Parameter $9: the annotation that an object has at first sight; one that has none leaves what was recorded. */
+const RECORD = 'rotate_request = coalesce($9, rotate_request)';
 
 /** The apps of the registry in PostgreSQL; see the port for what each method promises. */
-export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions): AppRegistry {
+export function createAppRegistry(options: RegistryOptions): AppRegistry {
+  const { pool, commit, rings, now } = options;
   const { installation } = rings;
-  const identity = 'installation = $1 AND namespace = $2 AND name = $3';
-
-  /** One change of one app: row, entry and audit in one transaction, the row stamped with the revision. */
-  async function change(
-    subject: Subject,
-    action: string,
-    work: (
-      tx: pg.PoolClient,
-    ) => Promise<{ appId: string; changes: readonly EntryChange[]; detail?: Record<string, unknown> }>,
-  ): Promise<void> {
-    await asTransient(() =>
-      commit.commit(async (tx) => {
-        const { appId, changes, detail = {} } = await work(tx);
-        return {
-          result: undefined,
-          changes,
-          audit: [
-            { actor: 'operator', action, object: objectOf(subject), detail: { appId, uid: subject.uid, ...detail } },
-          ],
-          stamp: async (stamping, revision) => {
-            await stamping.query('UPDATE app SET revision = $2 WHERE app_id = $1', [appId, revision]);
-          },
-        };
-      }),
-    );
-  }
-
-  /** Only a row of this identity, whatever the caller passes: no object can change another one's app. */
-  async function set(
-    tx: pg.PoolClient,
-    subject: Subject,
-    appId: string,
-    assignments: string,
-    values: readonly unknown[],
-  ): Promise<void> {
-    const { rowCount } = await tx.query(`UPDATE app SET ${assignments} WHERE ${identity} AND app_id = $4`, [
-      installation,
-      subject.namespace,
-      subject.name,
-      appId,
-      ...values,
-    ]);
-    if (rowCount !== 1) throw notRegistered(subject, appId);
-  }
-
-  async function republish(
-    tx: pg.PoolClient,
-    subject: Subject,
-    appId: string,
-    policy: AppPolicy,
-    headers: WebhookHeaders,
-  ): Promise<readonly EntryChange[]> {
-    const row = await selectApp(tx, rings, `app_id = $4 AND ${identity}`, [
-      installation,
-      subject.namespace,
-      subject.name,
-      appId,
-    ]);
-    if (row === undefined) throw notRegistered(subject, appId);
-    return [appEntry(rings, subject, appId, policy, headers, row.keys)];
-  }
 
   return {
     findApp: (ref, uid) =>
@@ -92,7 +19,7 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
         selectApp(
           pool,
           rings,
-          `${identity} AND (state = 'Active' OR object_uid = $4) ORDER BY state = 'Active' DESC, changed_at DESC`,
+          `${IDENTITY} AND (state = 'Active' OR object_uid = $4) ORDER BY state = 'Active' DESC, changed_at DESC`,
           [installation, ref.namespace, ref.name, uid],
         ),
       ),
@@ -100,12 +27,12 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
     findRetiredApp: (ref, appId): Promise<AppRow | undefined> =>
       asTransient(() =>
         appId === undefined
-          ? selectApp(pool, rings, `${identity} AND state = 'Retained' ORDER BY changed_at DESC`, [
+          ? selectApp(pool, rings, `${IDENTITY} AND state = 'Retained' ORDER BY changed_at DESC`, [
               installation,
               ref.namespace,
               ref.name,
             ])
-          : selectApp(pool, rings, `${identity} AND state <> 'Active' AND app_id = $4`, [
+          : selectApp(pool, rings, `${IDENTITY} AND state <> 'Active' AND app_id = $4`, [
               installation,
               ref.namespace,
               ref.name,
@@ -113,14 +40,15 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
             ]),
       ),
 
-    registerApp: (subject, policy, headers) =>
-      change(subject, 'app.register', async (tx) => {
+    registerApp: (subject, policy, headers, { request, imported } = {}) =>
+      changeApp(options, subject, 'app.register', async (tx) => {
         const at = new Date(now());
-        const appId = mintAppId();
-        const key = mintAppKey(at);
+        const { appId, key, secret } = imported ?? { appId: mintAppId(), ...mintAppKey() };
+        const origin = imported === undefined ? 'Minted' : 'Imported';
+        const first = { id: mintKeyId(), key, secret, origin, state: 'Active', at, retirement: null } as const;
         await tx.query(
-          `INSERT INTO app (app_id, installation, namespace, name, object_uid, state, policy, webhook_headers, changed_at, created_at)
-           VALUES ($1, $2, $3, $4, $5, 'Active', $6, $8, $7, $7)`,
+          `INSERT INTO app (app_id, installation, namespace, name, object_uid, state, policy, webhook_headers, changed_at, created_at, rotate_request)
+           VALUES ($1, $2, $3, $4, $5, 'Active', $6, $8, $7, $7, $9)`,
           [
             appId,
             installation,
@@ -130,43 +58,50 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
             policy,
             at,
             sealedHeaders(rings, appId, headers),
+            request ?? null,
           ],
         );
-        await insertKey(tx, rings, appId, key);
-        return { appId, changes: [appEntry(rings, subject, appId, policy, headers, [key])], detail: { key: key.key } };
+        await insertKey(tx, rings, appId, first);
+        const changes = [appEntry(rings, subject, appId, policy, headers, [first])];
+        return { appId, changes, detail: { key, keyId: first.id, origin } };
       }),
 
-    takeBackApp: (subject, appId, policy, headers) =>
-      change(subject, 'app.take-back', async (tx) => {
-        const assignments = `state = 'Active', object_uid = $5, policy = $6, changed_at = $7, webhook_headers = $8`;
+    takeBackApp: (subject, appId, policy, headers, { request } = {}) =>
+      changeApp(options, subject, 'app.take-back', async (tx) => {
+        const assignments = `state = 'Active', object_uid = $5, policy = $6, changed_at = $7, webhook_headers = $8, ${RECORD}`;
         const sealed = sealedHeaders(rings, appId, headers);
-        await set(tx, subject, appId, assignments, [subject.uid, policy, new Date(now()), sealed]);
-        return { appId, changes: await republish(tx, subject, appId, policy, headers) };
+        const values = [subject.uid, policy, new Date(now()), sealed, request ?? null];
+        await setApp(options, tx, subject, appId, assignments, values);
+        return { appId, changes: await republished(options, tx, subject, appId) };
       }),
 
     updateApp: (subject, appId, policy, headers) =>
-      change(subject, 'app.update', async (tx) => {
+      changeApp(options, subject, 'app.update', async (tx) => {
         const sealed = sealedHeaders(rings, appId, headers);
-        await set(tx, subject, appId, 'policy = $5, changed_at = $6, webhook_headers = $7', [
+        await setApp(options, tx, subject, appId, 'policy = $5, changed_at = $6, webhook_headers = $7', [
           policy,
           new Date(now()),
           sealed,
         ]);
         const detail = { policy, webhooksWithHeaders: [...headers.keys()] };
-        return { appId, changes: await republish(tx, subject, appId, policy, headers), detail };
+        return { appId, changes: await republished(options, tx, subject, appId), detail };
       }),
 
-    rebindApp: (subject, appId) =>
-      change(subject, 'app.rebind', async (tx) => {
-        await set(tx, subject, appId, 'object_uid = $5', [subject.uid]);
+    rebindApp: (subject, appId, { request } = {}) =>
+      changeApp(options, subject, 'app.rebind', async (tx) => {
+        const assignments = `object_uid = $5, ${RECORD.replace('$9', '$6')}`;
+        await setApp(options, tx, subject, appId, assignments, [subject.uid, request ?? null]);
         return { appId, changes: [] };
       }),
 
     retireApp: (subject, appId, policy) =>
-      change(subject, 'app.retire', async (tx) => {
+      changeApp(options, subject, 'app.retire', async (tx) => {
         const state = policy === 'Retain' ? 'Retained' : 'Deleted';
         // The headers are still in the Secret that they came from.
-        await set(tx, subject, appId, `state = $5, changed_at = $6, webhook_headers = '{}'`, [state, new Date(now())]);
+        await setApp(options, tx, subject, appId, `state = $5, changed_at = $6, webhook_headers = '{}'`, [
+          state,
+          new Date(now()),
+        ]);
         return { appId, changes: [{ key: appEntryKey(appId), body: null }], detail: { policy } };
       }),
 
@@ -195,12 +130,4 @@ export function createAppRegistry({ pool, commit, rings, now }: RegistryOptions)
         return result;
       }),
   };
-}
-
-function notRegistered(subject: Subject, appId: string): Error {
-  return new TransientError('NotRegistered', `app ${appId} is not registered for ${objectOf(subject)}`);
-}
-
-function objectOf(subject: Subject): string {
-  return `RelayApp ${subject.namespace}/${subject.name}`;
 }

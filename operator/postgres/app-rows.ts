@@ -3,7 +3,9 @@ import type pg from 'pg';
 import { appEntryKey, appKeyField, webhookHeadersField, type EntryChange } from '#crds/directory/entry-body.ts';
 import { Secret, type Keyring } from '#crds/keyring.ts';
 import { seal, unseal } from '#crds/sealed.ts';
-import type { AppKey, AppPolicy, AppRow, WebhookHeaders } from '../registry/app-registry.ts';
+import { TransientError } from '../engine/errors.ts';
+import type { AppKey, KeyRetirement } from '../registry/app-key-registry.ts';
+import type { AppPolicy, AppRow, WebhookHeaders } from '../registry/app-registry.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 
 /** The two rings: ENCRYPTION_KEYS seal what is at rest here, DIRECTORY_KEYS what the relays must open. */
@@ -17,12 +19,28 @@ type StoredRow = {
   webhook_headers: Record<string, string>;
   revision: number;
   changed_at: Date;
-  keys: { id: string; key: string; secret: string; created_at: string }[];
+  rotated_at: Date | null;
+  rotate_request: string | null;
+  keys: StoredKey[];
 };
 
-export const SELECT_APP = `
-  SELECT app.app_id, object_uid, state, policy, webhook_headers, revision, changed_at,
-         (SELECT coalesce(json_agg(json_build_object('id', id, 'key', key, 'secret', secret, 'created_at', created_at) ORDER BY created_at, id), '[]')
+type StoredKey = {
+  id: string;
+  key: string;
+  secret: string;
+  state: AppKey['state'];
+  origin: AppKey['origin'];
+  created_at: string;
+  activated_at: string | null;
+  retiring_at: string | null;
+  overlap_until: string | null;
+  expires_at: string | null;
+  in_use_told: boolean;
+};
+
+const SELECT_APP = `
+  SELECT app.app_id, object_uid, state, policy, webhook_headers, revision, changed_at, rotated_at, rotate_request,
+         (SELECT coalesce(json_agg(app_key ORDER BY CASE state WHEN 'Retiring' THEN 0 WHEN 'Active' THEN 1 ELSE 2 END, activated_at, created_at, id), '[]')
             FROM app_key WHERE app_key.app_id = app.app_id) AS keys
     FROM app`;
 
@@ -39,14 +57,30 @@ export function readAppRow(rings: Rings, row: StoredRow): AppRow {
         new Secret(unseal(rings.encryption, owner, webhookHeadersField(name), sealed)),
       ]),
     ),
-    keys: row.keys.map(({ id, key, secret, created_at }) => ({
-      id,
-      key,
-      secret: new Secret(unseal(rings.encryption, owner, appKeyField(id), secret)),
-      createdAt: new Date(created_at).toISOString().replace(/\.\d+Z$/, 'Z'),
+    keys: row.keys.map((stored) => ({
+      id: stored.id,
+      key: stored.key,
+      secret: new Secret(unseal(rings.encryption, owner, appKeyField(stored.id), stored.secret)),
+      createdAt: new Date(stored.created_at).toISOString().replace(/\.\d+Z$/, 'Z'),
+      state: stored.state,
+      origin: stored.origin,
+      activatedAt: stored.activated_at === null ? null : Date.parse(stored.activated_at),
+      retirement: retirementOf(stored),
     })),
+    rotatedAt: row.rotated_at?.getTime() ?? null,
+    rotateRequest: row.rotate_request,
     revision: row.revision,
     changedAt: row.changed_at.getTime(),
+  };
+}
+
+function retirementOf({ retiring_at, overlap_until, expires_at, in_use_told }: StoredKey): KeyRetirement | null {
+  if (retiring_at === null || overlap_until === null || expires_at === null) return null;
+  return {
+    since: Date.parse(retiring_at),
+    overlapUntil: Date.parse(overlap_until),
+    expiresAt: Date.parse(expires_at),
+    inUseTold: in_use_told,
   };
 }
 
@@ -60,22 +94,25 @@ export async function selectApp(
   return rows[0] === undefined ? undefined : readAppRow(rings, rows[0]);
 }
 
-export async function insertKey(tx: pg.PoolClient, rings: Rings, appId: string, key: AppKey): Promise<void> {
-  const sealed = seal(
-    rings.encryption,
-    ownerOf(rings, appId),
-    appKeyField(key.id),
-    key.secret.reveal(),
-    randomBytes(12),
+/** Throws a quiet TransientError when another app has the public key. */
+export async function insertKey(tx: pg.PoolClient, rings: Rings, appId: string, key: NewKey): Promise<void> {
+  const field = appKeyField(key.id);
+  const sealed = seal(rings.encryption, ownerOf(rings, appId), field, key.secret.reveal(), randomBytes(12));
+  await tx.query('INSERT INTO public_key (key, app_id) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING', [key.key, appId]);
+  const { rowCount } = await tx.query(
+    `INSERT INTO app_key (app_id, id, key, secret, state, origin, created_at, activated_at)
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM public_key WHERE key = $3 AND app_id = $1`,
+    [appId, key.id, key.key, sealed, key.state, key.origin, key.at, key.state === 'Active' ? key.at : null],
   );
-  await tx.query('INSERT INTO app_key (app_id, id, key, secret, created_at) VALUES ($1, $2, $3, $4, $5)', [
-    appId,
-    key.id,
-    key.key,
-    sealed,
-    key.createdAt,
-  ]);
+  if (rowCount !== 1)
+    throw new TransientError('RegistryConflict', 'the public key is another app’s meanwhile', { quiet: true });
 }
+
+/** What is stored of a key that is new. `at`: now. */
+export type NewKey = Pick<AppKey, 'id' | 'key' | 'secret' | 'origin'> & {
+  readonly state: 'Pending' | 'Active';
+  readonly at: Date;
+};
 
 /** The column `webhook_headers`. */
 export function sealedHeaders(rings: Rings, appId: string, headers: WebhookHeaders): Record<string, string> {
@@ -88,6 +125,8 @@ export function sealedHeaders(rings: Rings, appId: string, headers: WebhookHeade
   );
 }
 
+type PublishedKey = Pick<AppKey, 'id' | 'key' | 'secret' | 'state' | 'retirement'>;
+
 /** The app's entry as the relays read it, its secrets sealed for them. */
 export function appEntry(
   rings: Rings,
@@ -95,7 +134,7 @@ export function appEntry(
   appId: string,
   policy: AppPolicy,
   headers: WebhookHeaders,
-  keys: readonly AppKey[],
+  keys: readonly PublishedKey[],
 ): EntryChange {
   const sealed = (field: string, secret: Secret): string =>
     seal(rings.directory, [appId], field, secret.reveal(), randomBytes(12));
@@ -104,7 +143,13 @@ export function appEntry(
     namespace: ref.namespace,
     name: ref.name,
     ...policy,
-    keys: keys.map(({ id, key, secret }) => ({ id, key, secret: sealed(appKeyField(id), secret) })),
+    keys: keys.map(({ id, key, secret, state, retirement }) => ({
+      id,
+      key,
+      secret: sealed(appKeyField(id), secret),
+      expiresAt: retirement?.expiresAt ?? null,
+      pending: state === 'Pending',
+    })),
     webhooks: policy.webhooks.map((webhook) => {
       const header = headers.get(webhook.name);
       return { ...webhook, headers: header === undefined ? null : sealed(webhookHeadersField(webhook.name), header) };

@@ -1,7 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { Secret } from '#crds/keyring.ts';
 import { MINT_BYTES, mintToken, type Environment, type MintedToken } from '#crds/token-format.ts';
-import type { AppKey } from '../registry/app-registry.ts';
 
 const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
 
@@ -11,13 +10,17 @@ export function mintAppId(): string {
 }
 
 /** A public key of 20 and a secret of 40 characters of `[0-9a-z]` (103 and 206 bits). */
-export function mintAppKey(createdAt: Date): AppKey {
-  return {
-    id: text(8),
-    key: text(20),
-    secret: new Secret(text(40)),
-    createdAt: createdAt.toISOString(),
-  };
+export function mintAppKey(): { readonly key: string; readonly secret: Secret } {
+  return { key: text(20), secret: mintAppSecret() };
+}
+
+export function mintAppSecret(): Secret {
+  return new Secret(text(40));
+}
+
+/** Names a key in statuses and logs. */
+export function mintKeyId(): string {
+  return text(8);
 }
 
 export function mintBearerToken(environment: Environment): MintedToken {

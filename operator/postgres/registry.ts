@@ -1,8 +1,10 @@
 import type { Registry } from '../registry/registry.ts';
-import { createAppRegistry, type RegistryOptions } from './app-registry.ts';
+import type { RegistryOptions } from './app-change.ts';
+import { createAppKeyRegistry } from './app-key-registry.ts';
+import { createAppRegistry } from './app-registry.ts';
 import { createTokenRegistry } from './token-registry.ts';
 
 /** The registry in PostgreSQL. */
 export function createRegistry(options: RegistryOptions): Registry {
-  return { ...createAppRegistry(options), ...createTokenRegistry(options) };
+  return { ...createAppRegistry(options), ...createAppKeyRegistry(options), ...createTokenRegistry(options) };
 }

@@ -6,7 +6,7 @@ import { TransientError } from '../engine/errors.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Subject } from '../registry/subject.ts';
 import type { TokenRow } from '../registry/token-registry.ts';
-import type { RegistryOptions } from './app-registry.ts';
+import type { RegistryOptions } from './app-change.ts';
 import { asTransient } from './backend-error.ts';
 import { mintBearerToken } from './mint.ts';
 

@@ -14,9 +14,10 @@ export async function applySecret(
   { secrets, recorder }: Sinks,
   object: RelayApp | RelayToken,
   desired: DesiredSecret,
+  write: (secrets: Secrets, desired: DesiredSecret) => Promise<void> = (to, secret) => to.apply(secret),
 ): Promise<void> {
   try {
-    await secrets.apply(desired);
+    await write(secrets, desired);
   } catch (error) {
     if (error instanceof TransientError && !error.quiet && error.backend === undefined) {
       recorder.event(

@@ -59,6 +59,8 @@ export type EnforcedReport = {
   readonly imminent: boolean;
   /** Not yet True. Every report of a relay asks again by itself. */
   readonly pending: boolean;
+  /** The condition is the former one and speaks of the former revision: the status must go on to name that, or it would be latched for this one. */
+  readonly former: boolean;
 };
 
 /**
@@ -70,13 +72,14 @@ export function reportEnforced(
   latched: boolean,
   former: Condition | undefined,
 ): EnforcedReport {
-  if (enforced === undefined) return { condition: former, imminent: false, pending: false };
-  if (latched) return { condition: former, imminent: false, pending: false };
+  if (enforced === undefined || latched) return { condition: former, imminent: false, pending: false, former: false };
   const { status, reason, message, settled } = enforced;
   const pending = status !== 'True';
   const imminent = reason === REASON.Publishing || reason === REASON.Propagating;
-  if (reason === REASON.Propagating && !settled) return { condition: former, imminent, pending };
-  return { condition: { type: CONDITION.Enforced, status, reason, message }, imminent, pending };
+  if (reason === REASON.Propagating && !settled) {
+    return { condition: former, imminent, pending, former: former !== undefined };
+  }
+  return { condition: { type: CONDITION.Enforced, status, reason, message }, imminent, pending, former: false };
 }
 
 /** Whether `Enforced` was already True for this revision and generation. */

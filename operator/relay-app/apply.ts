@@ -21,13 +21,36 @@ export async function applyAppStep(sinks: AppSinks, object: RelayApp, step: AppS
     case 'AddFinalizer':
       return sinks.apps.addFinalizer(object);
     case 'RegisterApp':
-      return sinks.registry.registerApp(subject, step.policy, step.headers);
+      return sinks.registry.registerApp(subject, step.policy, step.headers, step.first);
     case 'TakeBackApp':
-      return sinks.registry.takeBackApp(subject, step.appId, step.policy, step.headers);
+      return sinks.registry.takeBackApp(subject, step.appId, step.policy, step.headers, step.first);
     case 'RebindApp':
-      return sinks.registry.rebindApp(subject, step.appId);
+      return sinks.registry.rebindApp(subject, step.appId, step.first);
     case 'UpdateApp':
       return sinks.registry.updateApp(subject, step.appId, step.policy, step.headers);
+    case 'RecordRequest':
+      return sinks.registry.recordRotateRequest(subject, step.appId, step.value);
+    case 'StageKey':
+      return sinks.registry.stageKey(subject, step.appId, step.stage);
+    case 'PromoteKey':
+      await sinks.registry.promoteKey(subject, step.appId, step.id, step.times);
+      return sinks.recorder.event(
+        object,
+        'Normal',
+        'KeyRotated',
+        `key ${step.id} is in Secret ${step.secretName}; the former one works on for its overlap`,
+      );
+    case 'SetKeyTimes':
+      return sinks.registry.setKeyTimes(subject, step.appId, step.id, step.times);
+    case 'TellKeyInUse':
+      await sinks.registry.noteKeyInUse(subject, step.appId, step.id);
+      return sinks.recorder.event(object, 'Warning', step.reason, step.message);
+    case 'EndKey':
+      return endKey(sinks, object, step);
+    case 'CreateSecret':
+      return applySecret(sinks, object, step.secret, (secrets, secret) => secrets.create(secret));
+    case 'ReplaceSecret':
+      return applySecret(sinks, object, step.secret, (secrets, secret) => secrets.replace(step.seen, secret));
     case 'ApplySecret':
       return applySecret(sinks, object, step.secret);
     case 'DeleteSecret':
@@ -39,4 +62,15 @@ export async function applyAppStep(sinks: AppSinks, object: RelayApp, step: AppS
     case 'Event':
       sinks.recorder.event(object, step.type, step.reason, step.message);
   }
+}
+
+async function endKey(
+  { registry, recorder }: AppSinks,
+  object: RelayApp,
+  { appId, id, inUse }: Extract<AppStep, { do: 'EndKey' }>,
+): Promise<void> {
+  await registry.endKey(object.metadata, appId, id, inUse);
+  if (!inUse) return;
+  const message = `key ${id} was replaced, is still used, and its time is over: whoever uses it is refused from now on`;
+  recorder.event(object, 'Warning', 'OldCredentialEnded', message);
 }

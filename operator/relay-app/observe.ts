@@ -1,16 +1,26 @@
 import { appEntryKey } from '#crds/directory/entry-body.ts';
 import { APP_SECRET_TYPE } from '#crds/api-group.ts';
-import { defaultedApp, type DefaultedApp, type RelayApp } from '#crds/relay-app.ts';
+import {
+  defaultedApp,
+  referencedSecrets,
+  type DefaultedApp,
+  type RelayApp,
+  type RelayAppSpec,
+} from '#crds/relay-app.ts';
 import { evaluateEnforced } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
 import { isLatched } from '../reconcile/conditions.ts';
 import { secretState } from '../reconcile/secret-state.ts';
 import type { AppRow } from '../registry/app-registry.ts';
+import type { CredentialUses } from '../registry/credential-use.ts';
 import type { Registry } from '../registry/registry.ts';
+import { stagedName } from '../rotation/staging.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Secrets } from '../world/secrets.ts';
 import { withoutDatabase } from './country-databases.ts';
+import { differs, importOf, type Import } from './import.ts';
+import { pendingKey, retiringKeys } from './keys.ts';
 import type { AppSnapshot, Endpoints } from './snapshot.ts';
 
 export type AppSources = {
@@ -18,6 +28,7 @@ export type AppSources = {
   readonly secrets: Secrets;
   readonly registry: Registry;
   readonly enforcement: Enforcement;
+  readonly uses: CredentialUses;
   readonly endpoints: Endpoints;
   /** Epoch ms. */
   readonly now: () => number;
@@ -32,9 +43,16 @@ export async function observeApp(sources: AppSources, ref: ObjectRef): Promise<A
   const row = await sources.registry.findApp(ref, uid);
   const active = row?.state === 'Active';
   const deleting = object.metadata.deletionTimestamp !== undefined;
-  const retired = active || deleting ? undefined : await sources.registry.findRetiredApp(ref, spec.appId);
-  const secret = deleting ? undefined : await sources.secrets.read({ namespace: ref.namespace, name: spec.secretName });
-  const references = deleting ? new Map() : await referencesOf(sources, ref.namespace, spec);
+  const references = deleting ? new Map() : await referencesOf(sources, ref, object.spec);
+  const imported = importOf({ object, references });
+  const retired = active || deleting ? undefined : await sources.registry.findRetiredApp(ref, appIdOf(spec, imported));
+  const read = (name: string) =>
+    deleting ? Promise.resolve(undefined) : sources.secrets.read({ namespace: ref.namespace, name });
+  const secret = await read(spec.secretName);
+  // Looked for only while a key waits in it: at rest this would be a request for each look.
+  const staged =
+    row !== undefined && pendingKey(row) !== undefined ? await read(stagedName(spec.secretName)) : undefined;
+  const clash = deleting ? undefined : await clashOf(sources, ref, row, imported);
   const now = sources.now();
   return {
     now,
@@ -42,6 +60,9 @@ export async function observeApp(sources: AppSources, ref: ObjectRef): Promise<A
     row,
     retired,
     secret: secretState(secret, uid, APP_SECRET_TYPE),
+    staged: secretState(staged, uid, APP_SECRET_TYPE),
+    clash,
+    ...(await usesOf(sources, row, now)),
     references,
     strays: sources.secrets.ownedBy(uid).filter((owned) => deleting || owned.name !== spec.secretName),
     endpoints: sources.endpoints,
@@ -52,12 +73,41 @@ export async function observeApp(sources: AppSources, ref: ObjectRef): Promise<A
 
 async function referencesOf(
   { secrets }: AppSources,
-  namespace: string,
-  { webhooks }: DefaultedApp,
+  { namespace, name: app }: ObjectRef,
+  spec: RelayAppSpec,
 ): Promise<AppSnapshot['references']> {
-  const names = new Set(webhooks.map(({ headersFrom }) => headersFrom).filter((name) => name !== undefined));
-  const found = [...names].map(async (name) => [name, await secrets.readReferenced({ namespace, name })] as const);
+  const found = referencedSecrets(app, spec).map(
+    async (name) => [name, await secrets.readReferenced({ namespace, name })] as const,
+  );
   return new Map(await Promise.all(found));
+}
+
+function appIdOf({ appId }: DefaultedApp, imported: Import): string | undefined {
+  return appId ?? (imported.kind === 'usable' ? imported.credentials.appId : undefined);
+}
+
+async function clashOf(
+  { registry }: AppSources,
+  ref: ObjectRef,
+  row: AppRow | undefined,
+  imported: Import,
+): Promise<AppSnapshot['clash']> {
+  if (imported.kind !== 'usable') return undefined;
+  const { credentials } = imported;
+  const own = row?.state === 'Active' ? row : undefined;
+  if (own !== undefined && !differs(credentials, own)) return undefined;
+  return registry.findClash({ ...ref, appId: own?.appId ?? credentials.appId }, credentials.key);
+}
+
+async function usesOf(
+  { uses }: AppSources,
+  row: AppRow | undefined,
+  now: number,
+): Promise<Pick<AppSnapshot, 'uses' | 'usesKnownUntil'>> {
+  const outliving =
+    row?.state === 'Active' && retiringKeys(row).some(({ retirement }) => retirement.overlapUntil <= now);
+  if (!outliving) return { uses: new Map(), usesKnownUntil: null };
+  return { uses: await uses.of(row.appId), usesKnownUntil: uses.knownUntil() };
 }
 
 function enforcedOf(sources: AppSources, object: RelayApp, row: AppRow, now: number): AppSnapshot['enforced'] {

@@ -3,7 +3,9 @@ import { basename, join } from 'node:path';
 import { dump, load } from 'js-yaml';
 import { expect, test } from 'vitest';
 import { Secret } from '#crds/keyring.ts';
+import type { AppKey, ImportedCredentials } from '../registry/app-key-registry.ts';
 import type { AppRow } from '../registry/app-registry.ts';
+import type { CredentialUse } from '../registry/credential-use.ts';
 import type { ReferencedSecret } from '../world/secrets.ts';
 import { planApp } from './plan.ts';
 import type { AppSnapshot } from './snapshot.ts';
@@ -11,37 +13,70 @@ import type { AppPlan } from './step.ts';
 
 // Golden pairs: testdata/NAME.in.yaml is a snapshot, NAME.out.yaml the plan for it. Rewrite with `npx vitest run -u`, and read the diff.
 
-type PlainRow = Omit<AppRow, 'keys' | 'webhookHeaders'> & {
-  keys: { id: string; key: string; secret: string; createdAt: string }[];
-  webhookHeaders: Record<string, string>;
-};
-type PlainSnapshot = Omit<AppSnapshot, 'row' | 'retired' | 'references'> & {
+type PlainKey = Pick<AppKey, 'id' | 'key' | 'createdAt'> &
+  Partial<Pick<AppKey, 'state' | 'origin' | 'activatedAt' | 'retirement'>> & { readonly secret: string };
+type PlainRow = Omit<AppRow, 'keys' | 'webhookHeaders' | 'rotatedAt' | 'rotateRequest'> &
+  Partial<Pick<AppRow, 'rotatedAt' | 'rotateRequest'>> & {
+    keys: PlainKey[];
+    webhookHeaders: Record<string, string>;
+  };
+/** What is left out is as it is where nothing rotates. */
+type PlainSnapshot = Omit<
+  AppSnapshot,
+  'row' | 'retired' | 'references' | 'staged' | 'clash' | 'uses' | 'usesKnownUntil'
+> & {
   row?: PlainRow;
   retired?: PlainRow;
   references: Record<string, ReferencedSecret>;
+  staged?: AppSnapshot['staged'];
+  clash?: 'appId' | 'key';
+  uses?: Record<string, CredentialUse>;
+  usesKnownUntil?: number;
 };
 
+const keyOf = ({ secret, state = 'Active', ...key }: PlainKey): AppKey => ({
+  origin: 'Minted',
+  activatedAt: state === 'Pending' ? null : Date.parse(key.createdAt),
+  retirement: null,
+  ...key,
+  state,
+  secret: new Secret(secret),
+});
 const withSecrets = (row: PlainRow | undefined): AppRow | undefined =>
   row && {
+    rotatedAt: null,
+    rotateRequest: null,
     ...row,
     webhookHeaders: new Map(Object.entries(row.webhookHeaders).map(([name, text]) => [name, new Secret(text)])),
-    keys: row.keys.map((key) => ({ ...key, secret: new Secret(key.secret) })),
+    keys: row.keys.map(keyOf),
   };
 const snapshotOf = (plain: PlainSnapshot): AppSnapshot => ({
   ...plain,
   row: withSecrets(plain.row),
   retired: withSecrets(plain.retired),
   references: new Map(Object.entries(plain.references)),
+  staged: plain.staged ?? { kind: 'absent' },
+  clash: plain.clash,
+  uses: new Map(Object.entries(plain.uses ?? {})),
+  usesKnownUntil: plain.usesKnownUntil ?? null,
 });
-/** As it may be shown: headers by webhook, without their values. */
+/** As it may be shown: headers by webhook and imported secrets, without their values. */
 const shown = (plan: AppPlan): unknown => ({
   ...plan,
-  steps: plan.steps.map((step) =>
-    'headers' in step
-      ? { ...step, headers: Object.fromEntries([...step.headers].map(([name, header]) => [name, String(header)])) }
-      : step,
-  ),
+  steps: plan.steps.map((step) => {
+    if ('headers' in step) {
+      const headers = Object.fromEntries([...step.headers].map(([name, header]) => [name, String(header)]));
+      return 'first' in step && step.first !== undefined
+        ? { ...step, headers, first: masked(step.first) }
+        : { ...step, headers };
+    }
+    return step.do === 'StageKey' ? { ...step, stage: masked(step.stage) } : step;
+  }),
 });
+const masked = <T extends { readonly imported?: ImportedCredentials | null | undefined }>(value: T): unknown =>
+  value.imported === undefined || value.imported === null
+    ? value
+    : { ...value, imported: { ...value.imported, secret: String(value.imported.secret) } };
 
 const inputs = globSync(join(import.meta.dirname, 'testdata/*.in.yaml')).sort();
 

@@ -4,11 +4,17 @@ import { REASON } from '#crds/conditions.ts';
 import { defaultedApp, type DefaultedApp } from '#crds/relay-app.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
-import type { AppPolicy, AppRow, WebhookHeaders } from '../registry/app-registry.ts';
+import type { AppPolicy, AppRow, FirstSight, WebhookHeaders } from '../registry/app-registry.ts';
+import { clashMessage, importOf } from './import.ts';
+import { activeKey, handsOut, pendingKey } from './keys.ts';
+import { planRetirements, type RetirementOutlook } from './retirement.ts';
+import { planHandOut, planNextKey } from './rotation.ts';
+import { requestedRotation } from '../rotation/rotate-request.ts';
+import { stagedName } from '../rotation/staging.ts';
 import { appSecret } from './secret.ts';
 import type { AppSnapshot } from './snapshot.ts';
 import type { AppPlan, AppStep } from './step.ts';
-import { blockedPlan, settledPlan } from './status.ts';
+import { blockedPlan } from './status.ts';
 import { sameHeaders, webhooksOf } from './webhooks.ts';
 
 const DONE = { kind: 'done' } as const;
@@ -35,19 +41,37 @@ export function planApp(snapshot: AppSnapshot): AppPlan {
       `this app has the id ${row.appId}: delete it, then apply it with that id to keep it, or as it is to take back ${spec.appId}`,
     );
   }
-  if (row.objectUid !== object.metadata.uid) return step({ do: 'RebindApp', appId: row.appId });
+  if (row.objectUid !== object.metadata.uid)
+    return step({ do: 'RebindApp', appId: row.appId, ...firstSight(snapshot) });
   const declared = declaredOf(snapshot, spec);
   if (!isDeepStrictEqual(row.policy, declared.policy) || !sameHeaders(row.webhookHeaders, declared.headers))
     return step({ do: 'UpdateApp', appId: row.appId, ...declared });
-  // After the policy: `enabled: false` waits for nobody.
-  if (snapshot.secret.kind === 'foreign') return conflict(snapshot, spec, snapshot.secret.why);
-  return planCredentials(snapshot, spec, row);
+  // After the policy, `enabled: false` waits for nobody; and nothing keeps an old key alive.
+  const outlook = planRetirements(snapshot, spec, row);
+  if (outlook.steps.length > 0) return { steps: outlook.steps, outcome: DONE };
+  if (snapshot.secret.kind === 'foreign') return conflict(snapshot, spec, snapshot.secret.why, outlook);
+  return planCredentials(snapshot, spec, row, outlook);
 }
 
 function planRegistration(snapshot: AppSnapshot, spec: DefaultedApp): AppPlan {
+  const imported = importOf(snapshot);
+  if (imported.kind === 'unusable') return blockedPlan(snapshot, imported.reason, imported.message);
+  const first = firstSight(snapshot);
   const declared = declaredOf(snapshot, spec);
-  if (snapshot.retired !== undefined) return step({ do: 'TakeBackApp', appId: snapshot.retired.appId, ...declared });
-  if (spec.appId === undefined) return step({ do: 'RegisterApp', ...declared });
+  if (imported.kind === 'usable') {
+    const { credentials } = imported;
+    if (spec.appId !== undefined && spec.appId !== credentials.appId) {
+      const message = `Secret ${spec.importFrom?.name ?? ''} has another app id than spec.appId: leave spec.appId out, or write ${spec.appId} there`;
+      return blockedPlan(snapshot, REASON.AppIdDiffers, message);
+    }
+    if (snapshot.retired !== undefined)
+      return step({ do: 'TakeBackApp', appId: snapshot.retired.appId, ...declared, ...first });
+    if (snapshot.clash !== undefined) return blockedPlan(snapshot, REASON.Conflict, clashMessage(spec, snapshot.clash));
+    return step({ do: 'RegisterApp', ...declared, first: { ...first.first, imported: credentials } });
+  }
+  if (snapshot.retired !== undefined)
+    return step({ do: 'TakeBackApp', appId: snapshot.retired.appId, ...declared, ...first });
+  if (spec.appId === undefined) return step({ do: 'RegisterApp', ...declared, ...first });
   return blockedPlan(
     snapshot,
     REASON.AppIdNotRetained,
@@ -55,15 +79,28 @@ function planRegistration(snapshot: AppSnapshot, spec: DefaultedApp): AppPlan {
   );
 }
 
-function planCredentials(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow): AppPlan {
-  const desired = appSecret(snapshot.object, spec, row, snapshot.endpoints);
-  if (desired === undefined) throw new Error(`app ${row.appId} has no key`);
-  if (snapshot.secret.kind !== 'ours' || !satisfies(snapshot.secret.secret, desired))
-    return step({ do: 'ApplySecret', secret: desired });
-  // A renamed Secret: the new one is there, so the old one may go.
-  const [stray] = snapshot.strays;
+/** The annotation of an object that was never seen before is no request: nobody asked this operator. */
+function firstSight({ object }: AppSnapshot): { readonly first?: FirstSight } {
+  const request = requestedRotation(object.metadata);
+  return request === undefined ? {} : { first: { request } };
+}
+
+function planCredentials(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow, outlook: RetirementOutlook): AppPlan {
+  const { object, secret, endpoints } = snapshot;
+  const pending = pendingKey(row);
+  // Its readers have the new key, so that the clock of the former one starts, and not before.
+  if (pending !== undefined && handsOut(secret, pending)) {
+    const { secretName, rotation } = spec;
+    return step({ do: 'PromoteKey', appId: row.appId, id: pending.id, times: rotation.retirement, secretName });
+  }
+  const desired = appSecret(object, spec, row, activeKey(row), endpoints);
+  if (secret.kind !== 'ours' || !satisfies(secret.secret, desired)) return step({ do: 'ApplySecret', secret: desired });
+  // A renamed Secret: the new one is there, so the old one may go. And the one in which a key waited that is handed out.
+  const stray = snapshot.strays.find(({ name }) => pending === undefined || name !== stagedName(spec.secretName));
   if (stray !== undefined) return step({ do: 'DeleteSecret', secret: stray });
-  return settledPlan(snapshot, spec, row);
+  return pending === undefined
+    ? planNextKey(snapshot, spec, row, outlook)
+    : planHandOut(snapshot, spec, row, pending, outlook);
 }
 
 function planRemoval(snapshot: AppSnapshot): AppPlan {
@@ -85,9 +122,14 @@ function planRemoval(snapshot: AppSnapshot): AppPlan {
   return planRelease({ enforced: snapshot.enforced, revision, changedAt }, snapshot.now);
 }
 
-function conflict(snapshot: AppSnapshot, { secretName }: DefaultedApp, why: string): AppPlan {
+function conflict(
+  snapshot: AppSnapshot,
+  { secretName }: DefaultedApp,
+  why: string,
+  outlook?: RetirementOutlook,
+): AppPlan {
   const message = `Secret ${secretName} exists and is not this app's (${why}): delete it, or choose another spec.credentials.secretName`;
-  return blockedPlan(snapshot, REASON.Conflict, message);
+  return blockedPlan(snapshot, REASON.Conflict, message, outlook);
 }
 
 function step(only: AppStep): AppPlan {

@@ -1,6 +1,7 @@
 import type { RelayApp } from '#crds/relay-app.ts';
 import type { Enforced } from '../directory/enforcement.ts';
 import type { SecretState } from '../reconcile/secret-state.ts';
+import type { CredentialUse } from '../registry/credential-use.ts';
 import type { AppRow } from '../registry/app-registry.ts';
 import type { ReferencedSecret, StoredSecret } from '../world/secrets.ts';
 import type { WithoutDatabase } from './country-databases.ts';
@@ -17,8 +18,16 @@ export type AppSnapshot = {
   /** What a new object would take back; looked up only while there is no active row. */
   readonly retired: AppRow | undefined;
   readonly secret: SecretState;
+  /** The Secret in which the next key waits. */
+  readonly staged: SecretState;
   /** The Secrets that the spec refers to, by name; none while the object is being deleted. */
   readonly references: ReadonlyMap<string, ReferencedSecret>;
+  /** What another app has of the credentials that are to be imported; looked up only while this one does not have them. */
+  readonly clash: 'appId' | 'key' | undefined;
+  /** Of keys that outlived their overlap, by their ids; not asked while there is none. */
+  readonly uses: ReadonlyMap<string, CredentialUse>;
+  /** Up to when it is known what was used, epoch ms; null: it is not. */
+  readonly usesKnownUntil: number | null;
   /** Ours, under a name that is no longer wanted; all of ours while the object is being deleted. */
   readonly strays: readonly StoredSecret[];
   readonly endpoints: Endpoints;

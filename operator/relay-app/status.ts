@@ -1,5 +1,5 @@
-import { CONDITION, REASON } from '#crds/conditions.ts';
-import type { DefaultedApp, RelayAppStatus } from '#crds/relay-app.ts';
+import { CONDITION, REASON, type Reason } from '#crds/conditions.ts';
+import { defaultedApp, type DefaultedApp, type RelayApp, type RelayAppStatus } from '#crds/relay-app.ts';
 import {
   conditionsOf,
   credentialsReady,
@@ -10,15 +10,35 @@ import {
   reportEnforced,
   stalled,
   warning,
+  type Caution,
+  type EnforcedReport,
 } from '../reconcile/conditions.ts';
 import type { AppRow } from '../registry/app-registry.ts';
 import { countryCautions } from './country-databases.ts';
+import { timestamp } from '../engine/conditions.ts';
+import { nextRotation } from '../rotation/schedule.ts';
+import { unusualCredentials } from './import.ts';
+import { activeKey } from './keys.ts';
+import { endOf, type RetirementOutlook } from './retirement.ts';
 import type { AppSnapshot } from './snapshot.ts';
 import type { AppPlan } from './step.ts';
 import { webhooksOf } from './webhooks.ts';
 
-/** Everything is as declared; what is left to say is whether the relays agree. */
-export function settledPlan(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow): AppPlan {
+/** What is left to do only later. */
+type Outlook = Pick<RetirementOutlook, 'cautions' | 'wakes'>;
+const NOTHING_AHEAD: Outlook = { cautions: [], wakes: [] };
+
+/**
+ * Everything is as declared, or waits for the relays to agree.
+ * @param hindered why something that is declared is not followed, although the app works
+ */
+export function settledPlan(
+  snapshot: AppSnapshot,
+  spec: DefaultedApp,
+  row: AppRow,
+  outlook: Outlook,
+  hindered: readonly Caution[] = [],
+): AppPlan {
   const { object, now } = snapshot;
   const { generation } = object.metadata;
   const former = object.status?.conditions ?? [];
@@ -28,59 +48,123 @@ export function settledPlan(snapshot: AppSnapshot, spec: DefaultedApp, row: AppR
   const status: RelayAppStatus = {
     observedGeneration: generation,
     appId: row.appId,
-    key: row.keys.at(-1)?.key ?? '',
+    key: activeKey(row).key,
     secretName: spec.secretName,
-    revision: row.revision,
-    credentials: row.keys.map((key) => ({ id: key.id, state: 'Active', createdAt: key.createdAt })),
+    ...revisionOf(object, row, report),
+    ...keysOf(snapshot, spec, row),
     binding: { name: spec.secretName },
     conditions: conditionsOf({ former, now, generation }, [
       spec.enabled
         ? ready(REASON.Reconciled, `app ${row.appId} is published`)
         : ready(REASON.Disabled, 'disabled by spec.enabled: every request is refused'),
       credentialsReady('True', REASON.Issued, `Secret ${spec.secretName} holds the credentials`),
-      warning([...cautions, ...countryCautions(snapshot)]),
+      warning([...hindered, ...cautionsOf(snapshot, row, outlook)]),
       report.condition,
     ]),
   };
   return {
     steps: [],
     status,
+    ...inUse(outlook),
     ...(report.pending ? { pending: true } : {}),
     ...(report.imminent ? { await: row.revision } : {}),
-    outcome: lookAgain(report.pending, cautions.length > 0),
+    outcome: lookAgain(now, report.pending, cautions.length + hindered.length > 0, outlook),
   };
 }
 
 /** A person must change something. What is published stays in force, and the status goes on to say what the relays make of it. */
-export function blockedPlan(snapshot: AppSnapshot, reason: 'Conflict' | 'AppIdNotRetained', message: string): AppPlan {
+export function blockedPlan(
+  snapshot: AppSnapshot,
+  reason: Reason,
+  message: string,
+  outlook: Outlook = NOTHING_AHEAD,
+): AppPlan {
   const { object, now } = snapshot;
-  const { generation } = object.metadata;
+  const { generation, name } = object.metadata;
   const former = object.status?.conditions ?? [];
   const row = snapshot.row?.state === 'Active' ? snapshot.row : undefined;
   const latched = isLatched(former, object.status?.revision, row?.revision ?? 0, generation);
   const report = reportEnforced(row && snapshot.enforced, latched, findCondition(former, CONDITION.Enforced));
+  const keys = row === undefined ? {} : keysOf(snapshot, defaultedApp(name, object.spec), row);
   return {
     steps: [],
     status: {
       ...object.status,
       observedGeneration: generation,
-      ...(row === undefined ? {} : { revision: row.revision }),
+      ...(row === undefined ? {} : revisionOf(object, row, report)),
+      ...keys,
       conditions: conditionsOf({ former, now, generation }, [
         notReady(reason, message),
         credentialsReady('False', reason, message),
         stalled(reason, message),
-        warning([...webhooksOf(snapshot).cautions, ...countryCautions(snapshot)]),
+        warning(cautionsOf(snapshot, row, outlook)),
         report.condition,
       ]),
     },
+    ...inUse(outlook),
     ...(report.pending ? { pending: true } : {}),
     ...(report.imminent && row !== undefined ? { await: row.revision } : {}),
-    outcome: lookAgain(report.pending, true),
+    outcome: lookAgain(now, report.pending, true, outlook),
   };
 }
 
+function inUse({ cautions }: Outlook): Pick<AppPlan, 'oldInUse'> {
+  return cautions.length === 0 ? {} : { oldInUse: cautions.length };
+}
+
+function cautionsOf(snapshot: AppSnapshot, row: AppRow | undefined, { cautions }: Outlook): readonly Caution[] {
+  const unusual = row === undefined ? [] : unusualCredentials(row);
+  return [...unusual, ...cautions, ...webhooksOf(snapshot).cautions, ...countryCautions(snapshot)];
+}
+
+/** What a status says of keys: nothing that changes by itself, but for the end of one that outlived its overlap. */
+function keysOf(
+  { now }: AppSnapshot,
+  { rotation: { interval } }: DefaultedApp,
+  row: AppRow,
+): Pick<RelayAppStatus, 'credentials' | 'rotation' | 'handledRequests'> {
+  const { rotatedAt, rotateRequest, keys } = row;
+  const { activatedAt, id: active } = activeKey(row);
+  const next =
+    interval === null || activatedAt === null
+      ? null
+      : nextRotation({ activatedAt, interval, id: active }, Math.max(now, activatedAt));
+  return {
+    credentials: keys.map(({ id, state, createdAt, retirement }) => ({
+      id,
+      state,
+      createdAt,
+      ...(retirement === null ? {} : { expiresAt: endOf(retirement, now) }),
+    })),
+    ...(rotatedAt === null && next === null
+      ? {}
+      : {
+          rotation: {
+            ...(rotatedAt === null ? {} : { last: timestamp(rotatedAt) }),
+            ...(next === null ? {} : { next: timestamp(next) }),
+          },
+        }),
+    ...(rotateRequest === null ? {} : { handledRequests: { rotate: rotateRequest } }),
+  };
+}
+
+/** The revision that `Enforced` speaks of. */
+function revisionOf(
+  { status }: RelayApp,
+  { revision }: AppRow,
+  { former }: Pick<EnforcedReport, 'former'>,
+): Pick<RelayAppStatus, 'revision'> {
+  if (!former) return { revision };
+  return status?.revision === undefined ? {} : { revision: status.revision };
+}
+
+/** A time that is further away is slept in pieces: what is declared may change the clock's meaning, and a timer is not exact for months. */
+const LONGEST_SLEEP_MS = 86_400_000;
+
 /** @param hindered what is in the way may be an object that carries no label of ours, so that nothing tells when it goes. */
-function lookAgain(pending: boolean, hindered: boolean): AppPlan['outcome'] {
+function lookAgain(now: number, pending: boolean, hindered: boolean, { wakes }: Outlook): AppPlan['outcome'] {
   if (pending) return { kind: 'requeueAfter', ms: 2_000 };
-  return hindered ? { kind: 'requeueAfter', ms: 30_000 } : { kind: 'done' };
+  const ahead = wakes.filter(Number.isFinite).map((at) => Math.min(Math.max(at - now, 1), LONGEST_SLEEP_MS));
+  const times = hindered ? [...ahead, 30_000] : ahead;
+  return times.length === 0 ? { kind: 'done' } : { kind: 'requeueAfter', ms: Math.min(...times) };
 }

@@ -1,20 +1,53 @@
 import type { RelayAppStatus } from '#crds/relay-app.ts';
-import type { AppPolicy, WebhookHeaders } from '../registry/app-registry.ts';
+import type { RetirementTimes } from '#crds/rotation.ts';
+import type { KeyRetirement, StageKey } from '../registry/app-key-registry.ts';
+import type { AppPolicy, FirstSight, WebhookHeaders } from '../registry/app-registry.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
 /** One effect. `apply.ts` carries it out, and then everything is observed and planned again. */
 export type AppStep =
   | { readonly do: 'AddFinalizer' }
-  | { readonly do: 'RegisterApp'; readonly policy: AppPolicy; readonly headers: WebhookHeaders }
+  | {
+      readonly do: 'RegisterApp';
+      readonly policy: AppPolicy;
+      readonly headers: WebhookHeaders;
+      readonly first?: FirstSight;
+    }
   | {
       readonly do: 'TakeBackApp';
       readonly appId: string;
       readonly policy: AppPolicy;
       readonly headers: WebhookHeaders;
+      readonly first?: FirstSight;
     }
-  | { readonly do: 'RebindApp'; readonly appId: string }
+  | { readonly do: 'RebindApp'; readonly appId: string; readonly first?: FirstSight }
   | { readonly do: 'UpdateApp'; readonly appId: string; readonly policy: AppPolicy; readonly headers: WebhookHeaders }
+  | { readonly do: 'RecordRequest'; readonly appId: string; readonly value: string }
+  | { readonly do: 'StageKey'; readonly appId: string; readonly stage: StageKey }
+  | {
+      readonly do: 'PromoteKey';
+      readonly appId: string;
+      readonly id: string;
+      readonly times: RetirementTimes;
+      readonly secretName: string;
+    }
+  | {
+      readonly do: 'SetKeyTimes';
+      readonly appId: string;
+      readonly id: string;
+      readonly times: Omit<KeyRetirement, 'inUseTold'>;
+    }
+  | {
+      readonly do: 'TellKeyInUse';
+      readonly appId: string;
+      readonly id: string;
+      readonly reason: string;
+      readonly message: string;
+    }
+  | { readonly do: 'EndKey'; readonly appId: string; readonly id: string; readonly inUse: boolean }
   | { readonly do: 'ApplySecret'; readonly secret: DesiredSecret }
+  | { readonly do: 'CreateSecret'; readonly secret: DesiredSecret }
+  | { readonly do: 'ReplaceSecret'; readonly seen: StoredSecret; readonly secret: DesiredSecret }
   | { readonly do: 'DeleteSecret'; readonly secret: StoredSecret }
   | { readonly do: 'RetireApp'; readonly appId: string; readonly policy: 'Delete' | 'Retain' }
   | { readonly do: 'RemoveFinalizer' }
@@ -27,6 +60,8 @@ export type AppPlan = {
   readonly status?: RelayAppStatus;
   /** The revision that the status should wait for a moment, so that one write says both Ready and Enforced. */
   readonly await?: number;
+  /** How many keys are used beyond their overlap. */
+  readonly oldInUse?: number;
   /** The relays have not all agreed yet. */
   readonly pending?: boolean;
   readonly outcome: { readonly kind: 'done' } | { readonly kind: 'requeueAfter'; readonly ms: number };

@@ -1,4 +1,3 @@
-import { REFERABLE_LABEL } from '#crds/api-group.ts';
 import { REASON } from '#crds/conditions.ts';
 import type { Secret } from '#crds/keyring.ts';
 import { defaultedApp } from '#crds/relay-app.ts';
@@ -6,6 +5,7 @@ import type { DefaultedWebhook } from '#crds/webhook.ts';
 import type { Caution } from '../reconcile/conditions.ts';
 import type { WebhookHeaders, WebhookPolicy } from '../registry/app-registry.ts';
 import type { AppSnapshot } from './snapshot.ts';
+import { referableData } from './reference.ts';
 import { webhookHeaders, type ParsedHeaders } from './webhook-headers.ts';
 
 /** What is published of an app's webhooks. */
@@ -20,12 +20,12 @@ export type Webhooks = {
  * The webhooks of the snapshot's object with the headers of their Secrets. One whose headers cannot be had is left out: without them its
  * receiver would refuse the events, or worse, take them for somebody else's. The app and its other webhooks go on.
  */
-export function webhooksOf({ object, references }: Pick<AppSnapshot, 'object' | 'references'>): Webhooks {
-  const { namespace, name: app } = object.metadata;
+export function webhooksOf(snapshot: Pick<AppSnapshot, 'object' | 'references'>): Webhooks {
+  const { object } = snapshot;
   const policy: WebhookPolicy[] = [];
   const headers = new Map<string, Secret>();
   const cautions: Caution[] = [];
-  for (const webhook of defaultedApp(app, object.spec).webhooks) {
+  for (const webhook of defaultedApp(object.metadata.name, object.spec).webhooks) {
     const { name, url, headersFrom } = webhook;
     // What CEL cannot know, such as http://256.256.256.256/: no relay could send there.
     if (!URL.canParse(url)) {
@@ -35,7 +35,7 @@ export function webhooksOf({ object, references }: Pick<AppSnapshot, 'object' | 
       });
       continue;
     }
-    const found = headersFrom === undefined ? undefined : headersOf(references, namespace, headersFrom);
+    const found = headersFrom === undefined ? undefined : headersOf(snapshot, headersFrom);
     if (found !== undefined && 'reason' in found) {
       cautions.push({ ...found, message: `nothing is sent to webhook ${name}: ${found.message}` });
       continue;
@@ -56,32 +56,18 @@ function policyOf({ name, url, events, channelPrefix, batching }: DefaultedWebho
 }
 
 function headersOf(
-  references: AppSnapshot['references'],
-  namespace: string,
+  snapshot: Pick<AppSnapshot, 'object' | 'references'>,
   secretName: string,
 ): Extract<ParsedHeaders, { headers: unknown }> | Caution {
-  const reference = references.get(secretName) ?? { kind: 'absent' };
-  switch (reference.kind) {
-    case 'absent':
-      return { reason: REASON.SecretNotFound, message: `there is no Secret ${secretName} in namespace ${namespace}` };
-    case 'ours':
-      return {
-        reason: REASON.SecretNotReferable,
-        message: `Secret ${secretName} holds credentials that this operator wrote, and those are not for others: make a Secret of its own for the headers`,
-      };
-    case 'notReferable':
-      return {
-        reason: REASON.SecretNotReferable,
-        message: `Secret ${secretName} lacks the label that allows it to be sent; whoever may read it can say: kubectl -n ${namespace} label secret ${secretName} ${REFERABLE_LABEL}=true`,
-      };
-    case 'referable': {
-      const parsed = webhookHeaders(reference.data);
-      return 'headers' in parsed
-        ? parsed
-        : {
-            reason: REASON.HeadersInvalid,
-            message: `Secret ${secretName} cannot be sent as headers: ${parsed.invalid}`,
-          };
-    }
-  }
+  const found = referableData(snapshot, secretName, {
+    allows: 'be sent',
+    instead: 'make a Secret of its own for the headers',
+  });
+  if (!('data' in found)) return found;
+  const parsed = webhookHeaders(found.data);
+  if ('headers' in parsed) return parsed;
+  return {
+    reason: REASON.HeadersInvalid,
+    message: `Secret ${secretName} cannot be sent as headers: ${parsed.invalid}`,
+  };
 }

@@ -94,7 +94,7 @@ function published(
   const status: RelayTokenStatus = {
     observedGeneration: generation,
     ...fields,
-    ...(last === undefined ? {} : { revision: last.revision }),
+    ...revisionOf(report.former ? object.status?.revision : last?.revision),
     conditions: conditionsOf({ former, now, generation }, [...conditions, fullAccess(object), report.condition]),
   };
   const wakes = [...wakeIn, ...(report.pending ? [2_000] : [])];
@@ -105,6 +105,11 @@ function published(
     ...(report.imminent && last !== undefined ? { await: last.revision } : {}),
     outcome: wakes.length > 0 ? { kind: 'requeueAfter', ms: Math.min(...wakes) } : { kind: 'done' },
   };
+}
+
+/** The revision that `Enforced` speaks of. */
+function revisionOf(revision: number | undefined): Pick<RelayTokenStatus, 'revision'> {
+  return revision === undefined ? {} : { revision };
 }
 
 function unpublished(

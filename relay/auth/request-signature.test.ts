@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { defaultedAccess } from '#crds/access.ts';
+import { Secret } from '#crds/keyring.ts';
 import { appOf, type AppKey } from '../directory/directory.ts';
 import { channelSignatureHolds } from './channel-signature.ts';
 import { presentedCredential } from './presented-credential.ts';
+import { SigningKey } from './signing-key.ts';
 import { parseQuery, requestSignatureFault, type SignedRequest } from './request-signature.ts';
 
 const keysOf = (...pairs: readonly (readonly [key: string, secret: string])[]): readonly AppKey[] =>
@@ -14,7 +16,7 @@ const keysOf = (...pairs: readonly (readonly [key: string, secret: string])[]): 
       namespace: 'n',
       name: 'a',
       enabled: true,
-      keys: pairs.map(([key]) => ({ id: key, key, secret: '' })),
+      keys: pairs.map(([key]) => ({ id: key, key, secret: '', expiresAt: null, pending: false })),
       authentication: { bearer: true, keyAndSecret: true, signature: true },
       access: defaultedAccess(undefined),
       limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 100, rate: null },
@@ -78,6 +80,25 @@ describe('request signature', () => {
     const rotating = keysOf(['old', 'x'], ['278d425bdf160c739803', '7ad3773142a6692b25b8'], ['new', 'y']);
     expect(requestSignatureFault(request(), rotating, NOW)).toBeUndefined();
   });
+  test('of several secrets under one key each verifies, until its end comes', () => {
+    const [right, wrong] = ['7ad3773142a6692b25b8', 'x'] as const;
+    const of = (secrets: readonly string[]): readonly AppKey[] =>
+      secrets.map((secret, index) => ({
+        id: `k${index}`,
+        key: '278d425bdf160c739803',
+        secret: new Secret(secret),
+        signingKey: new SigningKey(secret),
+        expiresAt: index === 0 ? NOW + 1_000 : null,
+        pending: false,
+      }));
+    for (const keys of [of([right, wrong]), of([wrong, right])]) {
+      expect(requestSignatureFault(request(), keys, NOW)).toBeUndefined();
+      expect(requestSignatureFault(request(), keys, NOW + 999)).toBeUndefined();
+    }
+    expect(requestSignatureFault(request(), of([right, wrong]), NOW + 1_000)).toBe('signature_invalid');
+    expect(requestSignatureFault(request(), of([wrong, right]), NOW + 1_000)).toBeUndefined();
+    expect(requestSignatureFault(request(), of([right]), NOW + 1_000)).toBe('key_unknown');
+  });
   test('no bit of the signature is idle', () => {
     fc.assert(
       fc.property(
@@ -121,7 +142,7 @@ describe("channel signature (Pusher's docs, Authorizing users)", () => {
   const docs = keysOf(['278d425bdf160c739803', '7ad3773142a6692b25b8']);
   const auth = '278d425bdf160c739803:58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4';
   const signed = { socketId: '1234.1234', channel: 'private-foobar', channelData: undefined };
-  test('verifies', () => expect(channelSignatureHolds(auth, signed, docs)).toBe(true));
+  test('verifies', () => expect(channelSignatureHolds(auth, signed, docs, NOW)).toBe(true));
   test('with channel_data', () =>
     expect(
       channelSignatureHolds(
@@ -132,6 +153,7 @@ describe("channel signature (Pusher's docs, Authorizing users)", () => {
           channelData: '{"user_id":10,"user_info":{"name":"Mr. Channels"}}',
         },
         docs,
+        NOW,
       ),
     ).toBe(true));
   test.each([
@@ -141,7 +163,7 @@ describe("channel signature (Pusher's docs, Authorizing users)", () => {
     ['no key', auth.slice(auth.indexOf(':') + 1), signed],
     ['another key', `x${auth}`, signed],
     ['nothing', '', signed],
-  ])('%s: refused', (_, text, facts) => expect(channelSignatureHolds(text, facts, docs)).toBe(false));
+  ])('%s: refused', (_, text, facts) => expect(channelSignatureHolds(text, facts, docs, NOW)).toBe(false));
 });
 
 test('a query is split as a URL parser splits it, escaped or not', () => {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { equalHexDigests } from './constant-time.ts';
 import type { AppKey } from '../directory/directory.ts';
-import { findKey } from './app-key.ts';
+import { findKeys } from './app-key.ts';
 
 /** Seconds that a signature's timestamp may lie off the relay's clock, either way. */
 export const SIGNATURE_WINDOW_SECONDS = 600;
@@ -43,7 +43,7 @@ export function parseQuery(query: string): QueryParameter[] {
 /**
  * Verifies Pusher's request signature (HTTP API reference, "Authentication"): HMAC-SHA256, hex, over
  * `METHOD\npath\nname=value&…` with parameters sorted and `auth_signature` left out. Which key signed is said by `auth_key`; every
- * active key of the app counts. Returns what is wrong, or undefined.
+ * key of the app counts that verifies now, and of several with this public part each. Returns what is wrong, or undefined.
  * @param now epoch milliseconds
  */
 export function requestSignatureFault(
@@ -74,11 +74,12 @@ export function requestSignatureFault(
     else if (name === 'auth_timestamp') timestamp = value;
     else if (name === 'body_md5') digest = value;
   }
-  const key = findKey(keys, authKey);
-  if (key === undefined) return 'key_unknown';
+  const candidates = findKeys(keys, authKey, now);
+  if (candidates.length === 0) return 'key_unknown';
   if (version !== '1.0') return 'signature_version_unsupported';
   const text = `${request.method.toUpperCase()}\n${request.path}\n${signed}`;
-  if (!equalHexDigests(key.signingKey.sign(text), signature)) return 'signature_invalid';
+  const verified = candidates.some(({ signingKey }) => equalHexDigests(signingKey.sign(text), signature));
+  if (!verified) return 'signature_invalid';
   if (!/^\d{1,12}$/.test(timestamp) || Math.abs(now / 1000 - Number(timestamp)) > SIGNATURE_WINDOW_SECONDS) {
     return 'signature_expired';
   }

@@ -11,6 +11,8 @@ const appKey = (id: string, key: string, secret: string): AppKey => ({
   key,
   secret: new Secret(secret),
   signingKey: new SigningKey(secret),
+  expiresAt: null,
+  pending: false,
 });
 /** As an app has them while first the key and its secret were rotated, and then the secret alone. */
 const keys = [appKey('k1', 'oldkey', 's1'), appKey('k2', 'newkey', 's2'), appKey('k3', 'newkey', 's3')];
@@ -57,7 +59,9 @@ test.each([
   expect(credentialOf(signed(key, secret))).toBe(id);
   const auth = `${key}:${createHmac('sha256', secret).update('1.2:private-a').digest('hex')}`;
   const what = { socketId: '1.2', channel: 'private-a', channelData: undefined };
-  expect(credentialOfSignature(keys, auth, (candidate) => channelSignatureHolds(auth, what, [candidate]))).toBe(id);
+  expect(credentialOfSignature(keys, auth, (candidate) => channelSignatureHolds(auth, what, [candidate], NOW))).toBe(
+    id,
+  );
 });
 
 test('a socket keeps no older secret of its key in use', () => {

@@ -17,7 +17,7 @@ function decoded(headers: string | null): DecodedEntry | undefined {
     namespace: 'n',
     name: 'a',
     enabled: true,
-    keys: [{ id: 'k1', key: 'key', secret: sealed('key.k1', 'secret') }],
+    keys: [{ id: 'k1', key: 'key', secret: sealed('key.k1', 'secret'), expiresAt: null, pending: false }],
     authentication: { bearer: true, keyAndSecret: true, signature: true },
     access: defaultedAccess(undefined),
     limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 1, rate: null },

@@ -15,6 +15,10 @@ export type AppKey = {
   readonly secret: Secret;
   /** The secret as an HMAC key, for signatures. */
   readonly signingKey: SigningKey;
+  /** Epoch milliseconds: from then on it verifies nothing, by this relay's own clock. null: no end. */
+  readonly expiresAt: number | null;
+  /** Not handed out yet: it verifies, and nothing is signed with it. */
+  readonly pending: boolean;
 };
 
 /** Extra headers of a webhook. The values are secrets: a bearer token of the receiver, say. */
@@ -96,6 +100,9 @@ export class DirectoryIndex {
     for (const { notAfter } of this.#certificates.get(appId)?.values() ?? []) {
       if (notAfter !== null && notAfter > after && notAfter < next) next = notAfter;
     }
+    for (const { expiresAt } of this.#apps.get(appId)?.keys ?? []) {
+      if (expiresAt !== null && expiresAt > after && expiresAt < next) next = expiresAt;
+    }
     return next === Infinity ? undefined : next;
   }
 
@@ -136,9 +143,10 @@ export function appOf(
   revision: number,
   headers: ReadonlyMap<string, WebhookHeaders> = new Map(),
 ): App {
-  const keys = body.keys.map(({ id, key }) => {
+  const keys = body.keys.map(({ id, key, expiresAt, pending }) => {
     const secret = secrets.get(id) ?? '';
-    return Object.freeze({ id, key, secret: new Secret(secret), signingKey: new SigningKey(secret) });
+    const signingKey = new SigningKey(secret);
+    return Object.freeze({ id, key, secret: new Secret(secret), signingKey, expiresAt, pending });
   });
   const webhooks = body.webhooks.map((webhook) =>
     Object.freeze({ ...webhook, headers: headers.get(webhook.name) ?? NO_HEADERS }),

@@ -2,11 +2,13 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { defaultedAccess } from '#crds/access.ts';
+import { Secret } from '#crds/keyring.ts';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import type { IpAddress } from '../access/ip-address.ts';
 import { IpRanges } from '../access/ip-ranges.ts';
 import { Origins } from '../access/origins.ts';
 import { appOf, type App, type ClientCertificate, type Token } from '../directory/directory.ts';
+import { SigningKey } from '../auth/signing-key.ts';
 import { firstRefusal, gate } from './gate.ts';
 import { errorsDocument } from './errors-document.ts';
 import { refusals, type RefusalCode } from './refusals.ts';
@@ -21,7 +23,7 @@ const app = (changes: Partial<Omit<App, 'keys'>> = {}): App => ({
       namespace: 'shop',
       name: 'checkout',
       enabled: true,
-      keys: [{ id: 'k1', key: 'appkey', secret: '' }],
+      keys: [{ id: 'k1', key: 'appkey', secret: '', expiresAt: null, pending: false }],
       authentication: { bearer: true, keyAndSecret: true, signature: true },
       access: defaultedAccess(undefined),
       limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
@@ -115,6 +117,24 @@ const refusal = (visit: Visit): RefusalCode | undefined =>
 const off = { bearer: false, keyAndSecret: false, signature: false };
 const keySecret = (key: string, secret: string): HttpVisit['credential'] => ({ method: 'keyAndSecret', key, secret });
 
+/** Two secrets under one key, the first of which ends now; and a key of its own that ends now. */
+const rotating: App = {
+  ...app(),
+  keys: [
+    { id: 'k1', key: 'appkey', secret: 'first', expiresAt: NOW },
+    { id: 'k2', key: 'appkey', secret: 'second', expiresAt: NOW + 1 },
+    { id: 'k3', key: 'appkey', secret: 'third', expiresAt: null },
+    { id: 'k4', key: 'ended', secret: 'first', expiresAt: NOW },
+  ].map((key) => ({
+    ...key,
+    secret: new Secret(key.secret),
+    signingKey: new SigningKey(key.secret),
+    pending: key.id === 'k3',
+  })),
+};
+const rotatingWith = (key: string, secret: string): HttpVisit =>
+  http({ app: rotating, credential: keySecret(key, secret), token: undefined });
+
 const officeOnly = app({
   access: { ...app().access, ipAllowlist: new IpRanges([{ address: [1, 2, 3, 0], prefix: 96 }]) },
 });
@@ -199,6 +219,16 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['scope_missing', http({ token: token({ scopes: ['events:batch', 'channels:*'] }) })],
   [undefined, http({ token: token({ scopes: ['events:publish'] }) })],
   [undefined, http({ token: token({ scopes: ['events:*'] }) })],
+  ['key_or_secret_wrong', rotatingWith('appkey', 'first')],
+  [undefined, rotatingWith('appkey', 'second')],
+  [undefined, rotatingWith('appkey', 'third')],
+  ['key_or_secret_wrong', rotatingWith('appkey', '')],
+  ['key_or_secret_wrong', rotatingWith('ended', 'first')],
+  ['key_unknown', http({ app: rotating, credential: { method: 'signature', key: 'ended' } })],
+  [undefined, webSocket({ app: rotating })],
+  ['key_unknown', webSocket({ app: rotating, credential: { method: 'publicKey', key: 'ended' } })],
+  [undefined, live({ app: rotating })],
+  ['key_unknown', live({ app: rotating, credential: { method: 'publicKey', key: 'ended' } })],
   ['key_or_secret_wrong', http({ credential: keySecret('appkey', 'wrong') })],
   ['key_or_secret_wrong', http({ credential: keySecret('wrong', 'appsecret') })],
   // The secret of a key that does not exist is not the empty one.

@@ -10,14 +10,17 @@ export type SigninFacts = {
   readonly keys: readonly AppKey[];
   /** Who the socket is signed in as already. */
   readonly user: User | undefined;
+  /** Epoch milliseconds. */
+  readonly now: number;
 };
 
 /**
  * Who a socket signs in as, or how it is closed. A sign-in that fails ends the connection with 4009: pusher-js knows no other answer to
  * one and would wait for its success for ever. Signing in again is allowed as the same user only.
  */
-export function judgeSignin({ request: { auth, userData }, socketId, keys, user }: SigninFacts): User | Close {
-  if (!userSignatureHolds(auth, { socketId, userData }, keys)) return unauthorized('Invalid signature for sign-in');
+export function judgeSignin({ request: { auth, userData }, socketId, keys, user, now }: SigninFacts): User | Close {
+  if (!userSignatureHolds(auth, { socketId, userData }, keys, now))
+    return unauthorized('Invalid signature for sign-in');
   const parsed = parseUserData(userData);
   if (parsed === undefined) return unauthorized('user_data must be JSON with an id of 1 to 128 characters');
   if (user !== undefined && user.id !== parsed.id) return unauthorized('Already signed in as another user');

@@ -4,11 +4,14 @@ import { Secret } from '#crds/keyring.ts';
 import { SigningKey } from '../auth/signing-key.ts';
 import { judgeSubscription, type SubscriptionRequestFacts } from './subscription-request.ts';
 
-const key = (id: string): SubscriptionRequestFacts['app']['keys'][number] => ({
+const NOW = 1_000_000;
+const key = (id: string, expiresAt: number | null = null): SubscriptionRequestFacts['app']['keys'][number] => ({
   id,
   key: id,
   secret: new Secret(`${id}-secret`),
   signingKey: new SigningKey(`${id}-secret`),
+  expiresAt,
+  pending: false,
 });
 const channels = {
   clientEvents: true,
@@ -35,9 +38,18 @@ function facts(
     user: undefined,
     subscriptions: 0,
     maxSubscriptions: 10,
+    now: NOW,
     ...more,
   };
 }
+
+test('a key whose end has come signs nobody in', () => {
+  const app = { keys: [key('old', NOW + 1), key('new')], channels };
+  const asked = (now: number): unknown =>
+    judgeSubscription(facts('private-a', sign('1.2:private-a', 'old'), undefined, { app, now }));
+  expect(asked(NOW)).toHaveProperty('channel');
+  expect(asked(NOW + 1)).toHaveProperty('refusal');
+});
 
 describe('let in', () => {
   test.each([

@@ -14,6 +14,8 @@ export type SubscriptionRequestFacts = {
   /** Channels that it has or is joining, this one not counted, and how many it may have. */
   readonly subscriptions: number;
   readonly maxSubscriptions: number;
+  /** Epoch milliseconds. */
+  readonly now: number;
 };
 
 export type SubscriptionVerdict =
@@ -43,8 +45,8 @@ export function judgeSubscription(facts: SubscriptionRequestFacts): Subscription
   return 'fault' in member ? refuse('InvalidChannelData', member.fault, 400) : { channel, member };
 }
 
-function signed({ request: { auth, channel, channelData }, socketId, app }: SubscriptionRequestFacts): boolean {
-  return auth !== undefined && channelSignatureHolds(auth, { socketId, channel, channelData }, app.keys);
+function signed({ request: { auth, channel, channelData }, socketId, app, now }: SubscriptionRequestFacts): boolean {
+  return auth !== undefined && channelSignatureHolds(auth, { socketId, channel, channelData }, app.keys, now);
 }
 
 /** A socket that is signed in need not say again who it is. */

@@ -30,13 +30,13 @@ const start = (): ExpiryWatch =>
     ended: (appIds) => told.push(...appIds),
   });
 
-const app = (appId: string): App => {
+const app = (appId: string, keys: readonly object[] = []): App => {
   const body = appEntryBody.parse({
     appId,
     namespace: 'shop',
     name: 'checkout',
     enabled: true,
-    keys: [],
+    keys,
     authentication: { bearer: true, keyAndSecret: true, signature: true },
     limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10 },
     channels: { clientEvents: true },
@@ -72,6 +72,21 @@ test('an app is told of when something of it ends, not before and not again', as
   expect(told).toEqual(['1']);
   await time.advance(10 * MINUTE);
   expect(told).toEqual(['1']);
+});
+
+test('keys end as well, the pending one and the one without an end do not', async () => {
+  const key = (id: string, endsIn: number | null) => ({
+    id,
+    key: id,
+    secret: 'sealed',
+    expiresAt: endsIn === null ? null : Date.UTC(2026, 0, 1) + endsIn,
+  });
+  index.setApp('1', app('1', [key('a', 5_000), key('b', 7_000), key('c', null), { ...key('d', null), pending: true }]));
+  await applied?.({ appIds: new Set(['1']), tokenHashes: new Set() });
+  await time.advance(5_000);
+  expect(told).toEqual(['1']);
+  await time.advance(10 * MINUTE);
+  expect(told).toEqual(['1', '1']);
 });
 
 test('each end of an app, and of several at the same moment, each once', async () => {

@@ -207,13 +207,19 @@ export class RelaySocket implements Subscriber {
     const app = this.#hub.directory.appById(this.appId);
     if (app === undefined) return;
     const former = this.#user;
-    const judged = judgeSignin({ request, socketId: this.id, keys: app.keys, user: former });
+    const judged = judgeSignin({
+      request,
+      socketId: this.id,
+      keys: app.keys,
+      user: former,
+      now: this.#hub.wallClock(),
+    });
     const user = 'code' in judged ? judged : this.#screenedUser(app, judged);
     if ('code' in user) return this.#happened({ type: 'closeOrdered', close: user });
     this.#user = user;
     const { auth, userData } = request;
     countSignature(this.#hub, this.appId, auth, (key) =>
-      userSignatureHolds(auth, { socketId: this.id, userData }, [key]),
+      userSignatureHolds(auth, { socketId: this.id, userData }, [key], this.#hub.wallClock()),
     );
     const isCurrent = (): boolean => this.#user === user;
     this.#hub.users.signIn(this, { user, userData, former, isCurrent }).catch((error: unknown) => this.failed(error));

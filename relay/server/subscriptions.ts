@@ -64,6 +64,7 @@ export class Subscriptions {
       user,
       subscriptions: this.#byChannel.size - (known === undefined ? 0 : 1),
       maxSubscriptions: this.#hub.maxSubscriptions,
+      now: this.#hub.wallClock(),
     });
     if ('refusal' in verdict) return this.#happened(request.channel, { type: 'refused', refusal: verdict.refusal });
     this.#countSignature(request, verdict);
@@ -82,7 +83,9 @@ export class Subscriptions {
     // Of the others no signature was asked, whatever they sent.
     if (auth === undefined || kind === 'public' || kind === 'user') return;
     const signed = { socketId: this.#socket.id, channel, channelData };
-    countSignature(this.#hub, this.#socket.appId, auth, (key) => channelSignatureHolds(auth, signed, [key]));
+    countSignature(this.#hub, this.#socket.appId, auth, (key) =>
+      channelSignatureHolds(auth, signed, [key], this.#hub.wallClock()),
+    );
   }
 
   unsubscribe(channel: string): void {

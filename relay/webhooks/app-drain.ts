@@ -171,7 +171,7 @@ export class AppDrain {
       lane.putBack(deliveries);
       return;
     }
-    const request = webhookRequest(app, webhook, deliveries);
+    const request = webhookRequest(app, webhook, deliveries, this.#parts.clock.now());
     const result = request === undefined ? ({ outcome: 'refused', reason: 'no_key' } as const) : await post(request);
     metrics.posts.inc({ outcome: result.outcome === 'delivered' ? 'delivered' : result.reason });
     switch (result.outcome) {

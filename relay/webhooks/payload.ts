@@ -1,3 +1,4 @@
+import { oldestKey } from '../auth/app-key.ts';
 import { webhookSignature } from '../auth/webhook-signature.ts';
 import type { App, Webhook } from '../directory/directory.ts';
 import type { PostRequest } from './post.ts';
@@ -5,10 +6,16 @@ import type { Delivery } from './webhook-queue.ts';
 
 /**
  * The POST that tells an endpoint of these events (Pusher Channels, "Webhooks"): at least one, oldest first; `time_ms` is the time of the
- * first. Signed with the app's oldest key. undefined: the app has no key.
+ * first. Signed with the app's oldest key that verifies `now` (epoch ms), as Pusher does: a receiver learns of a new one before it needs it.
+ * undefined: the app has no key.
  */
-export function webhookRequest(app: App, webhook: Webhook, deliveries: readonly Delivery[]): PostRequest | undefined {
-  const [key] = app.keys;
+export function webhookRequest(
+  app: App,
+  webhook: Webhook,
+  deliveries: readonly Delivery[],
+  now: number,
+): PostRequest | undefined {
+  const key = oldestKey(app.keys, now);
   if (key === undefined) return undefined;
   const body = Buffer.from(
     JSON.stringify({ time_ms: deliveries[0]?.timeMs ?? 0, events: deliveries.map(({ event }) => event) }),

@@ -42,7 +42,9 @@ afterEach(async () => {
 });
 
 type HookFields = Partial<Omit<Webhook, 'headers'>> & { readonly header?: string };
-function setApp(appId: string, hooks: readonly HookFields[], keys = ['first', 'second']): void {
+type KeyFields = { readonly key: string; readonly expiresAt?: number; readonly pending?: boolean };
+const KEYS: readonly KeyFields[] = [{ key: 'first' }, { key: 'second' }];
+function setApp(appId: string, hooks: readonly HookFields[], keys = KEYS): void {
   const webhooks = hooks.map(({ header: _header, ...fields }, n) => ({
     name: `hook-${n}`,
     url: `https://${appId}.example/${n}`,
@@ -62,14 +64,14 @@ function setApp(appId: string, hooks: readonly HookFields[], keys = ['first', 's
       namespace: 'n',
       name: 'a',
       enabled: true,
-      keys: keys.map((key) => ({ id: key, key, secret: '' })),
+      keys: keys.map((one) => ({ id: one.key, secret: '', expiresAt: null, pending: false, ...one })),
       authentication: { bearer: true, keyAndSecret: true, signature: true },
       access: defaultedAccess(undefined),
       limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 1, rate: null },
       channels: { clientEvents: true, encrypted: true, subscriptionCounts: false, watchlists: false, cacheSeconds: 1 },
       webhooks,
     },
-    new Map(keys.map((key) => [key, `${key}-secret`])),
+    new Map(keys.map(({ key }) => [key, `${key}-secret`])),
     1,
     new Map(headers),
   );
@@ -143,6 +145,30 @@ describe('one replica', () => {
     expect(received.isValid()).toBe(true);
     expect(received.getEvents()).toEqual([occupied('presence-a')]);
     expect(received.getTime().getTime()).toBe(at);
+  });
+
+  test('signed with the oldest key that verifies, never with one that nobody has yet', async () => {
+    const hooks = [{}];
+    const { webhooks, sent } = replica(() => OK);
+    const end = time.now() + 60_000;
+    const signedWith = async (): Promise<string | undefined> => {
+      webhooks.enqueue('1', [occupied('a')]);
+      await time.advance(1_000);
+      return sent.at(-1)?.headers.get('x-pusher-key');
+    };
+    setApp('1', hooks, [
+      { key: 'ended', expiresAt: time.now() },
+      { key: 'old', expiresAt: end },
+      { key: 'new' },
+      { key: 'next', pending: true },
+    ]);
+    expect(await signedWith()).toBe('old');
+    await time.advance(60_000);
+    expect(await signedWith()).toBe('new');
+    setApp('1', hooks, [{ key: 'next', pending: true }]);
+    const posts = sent.length;
+    await signedWith();
+    expect(sent.length).toBe(posts);
   });
 
   test('extra headers cannot stand in for the signature', async () => {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { API_VERSION } from '#crds/api-group.ts';
-import type { RelayApp } from '#crds/relay-app.ts';
+import { referencedSecrets, type RelayApp } from '#crds/relay-app.ts';
 import type { RelayToken } from '#crds/relay-token.ts';
 import type { ObjectMeta } from '#crds/resource.ts';
 import type { ObjectRef } from '#operator/world/object-ref.ts';
@@ -237,7 +237,7 @@ export class FolderWorld implements World {
   /** Tells of the apps that refer to this Secret. */
   #tellReferring({ namespace, name }: ObjectRef): void {
     for (const app of this.#options.stores.apps.list()) {
-      const refers = app.spec.webhooks?.some(({ headersFrom }) => headersFrom?.name === name) ?? false;
+      const refers = referencedSecrets(app.metadata.name, app.spec).includes(name);
       if (app.metadata.namespace === namespace && refers) this.#tell(app, false);
     }
   }

@@ -1,5 +1,5 @@
 import { equalInConstantTime } from '../../auth/constant-time.ts';
-import { findKey } from '../../auth/app-key.ts';
+import { findKeys } from '../../auth/app-key.ts';
 import { requestSignatureFault } from '../../auth/request-signature.ts';
 import { check } from '../check.ts';
 
@@ -49,12 +49,13 @@ export const keyAndSecret = check({
   doors: ['http'],
   stage: 'arrival',
   refuses: ['key_or_secret_wrong'],
-  refusal: ({ app, credential }) => {
+  refusal: ({ app, credential, now }) => {
     if (credential.method !== 'keyAndSecret') return undefined;
-    const key = findKey(app?.keys ?? [], credential.key);
-    // Compared also when the key is unknown, so that the two wrongs take the same time.
-    const secretHolds = equalInConstantTime(key?.secret.reveal() ?? '', credential.secret);
-    return key !== undefined && secretHolds ? undefined : 'key_or_secret_wrong';
+    const candidates = findKeys(app?.keys ?? [], credential.key, now);
+    // Compared also when the key is unknown, so that the two wrongs take the same time; and with every secret that the key has.
+    const secrets = candidates.length === 0 ? [''] : candidates.map(({ secret }) => secret.reveal());
+    const equal = secrets.map((secret) => equalInConstantTime(secret, credential.secret));
+    return candidates.length > 0 && equal.includes(true) ? undefined : 'key_or_secret_wrong';
   },
 });
 
@@ -64,9 +65,9 @@ export const keyActive = check({
   doors: ['http', 'websocket', 'live'],
   stage: 'arrival',
   refuses: ['key_unknown'],
-  refusal: ({ app, credential }) => {
+  refusal: ({ app, credential, now }) => {
     if (credential.method !== 'publicKey' && credential.method !== 'signature') return undefined;
-    return findKey(app?.keys ?? [], credential.key) === undefined ? 'key_unknown' : undefined;
+    return findKeys(app?.keys ?? [], credential.key, now).length === 0 ? 'key_unknown' : undefined;
   },
 });
 

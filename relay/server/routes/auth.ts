@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { signChannel, signUser } from '../../auth/sign-for-client.ts';
-import { findKey } from '../../auth/app-key.ts';
+import { findKeys, oldestKey } from '../../auth/app-key.ts';
 import type { App, AppKey } from '../../directory/directory.ts';
 import type { HttpVisit } from '../../gate/visit.ts';
 import { isUserId, MAX_USER_ID } from '../../protocol/user-id.ts';
@@ -104,9 +104,9 @@ function requireJson(text: string, field: string, id: 'id' | 'user_id'): void {
 }
 
 /** The caller's own key; a token's caller gets the oldest one, which every replica has known the longest. */
-function signingKey({ keys }: App, { credential }: HttpVisit): AppKey {
-  const own = 'key' in credential ? findKey(keys, credential.key) : undefined;
-  const key = own ?? keys[0];
+function signingKey({ keys }: App, { credential, now }: HttpVisit): AppKey {
+  const own = 'key' in credential ? findKeys(keys, credential.key, now)[0] : undefined;
+  const key = own ?? oldestKey(keys, now);
   if (key === undefined) throw new Refused('app_without_key');
   return key;
 }

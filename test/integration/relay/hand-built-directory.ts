@@ -5,7 +5,15 @@ import type { AppEntryBody } from '#crds/directory/entry-body.ts';
 export type AppFields = Partial<Omit<AppEntryBody, 'keys' | 'appId'>> & {
   readonly appId?: string;
   /** In the clear: this directory has no keyring. */
-  readonly keys?: readonly { readonly id: string; readonly key: string; readonly secret: string }[];
+  readonly keys?: readonly KeyFields[];
+};
+
+type KeyFields = {
+  readonly id: string;
+  readonly key: string;
+  readonly secret: string;
+  readonly expiresAt?: number | null;
+  readonly pending?: boolean;
 };
 
 type CertificateFields = { readonly appId?: string; readonly notAfter?: number | null };
@@ -37,7 +45,7 @@ export class HandBuiltDirectory implements Directory {
       },
       webhooks: [],
       ...rest,
-      keys: keys.map((key) => ({ ...key })),
+      keys: keys.map((key) => ({ expiresAt: null, pending: false, ...key })),
     };
     const secrets = new Map(keys.map(({ id, secret }) => [id, secret]));
     this.#index.setApp(body.appId, appOf(body, secrets, 1));
