@@ -1,7 +1,9 @@
 import { z } from 'zod';
 
 const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
-const FORM = /^([0-9]{1,9}(\.[0-9]{1,9})?(h|ms|m|s))+$/;
+/** A pattern for both languages. */
+export const DURATION_FORM = '^([0-9]{1,9}([.][0-9]{1,9})?(h|ms|m|s))+$';
+const FORM = new RegExp(DURATION_FORM);
 const PART = /([0-9.]+)(h|ms|m|s)/g;
 
 const SHAPE =
@@ -16,7 +18,7 @@ export const duration = z
   .max(32)
   .refine((text) => FORM.test(text), SHAPE)
   .meta({
-    'x-kubernetes-validations': [{ rule: "self.matches('^([0-9]{1,9}([.][0-9]{1,9})?(h|ms|m|s))+$')", message: SHAPE }],
+    'x-kubernetes-validations': [{ rule: `self.matches('${DURATION_FORM}')`, message: SHAPE }],
   });
 
 /** Milliseconds of a duration that passed {@link duration}. */
