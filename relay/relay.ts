@@ -36,6 +36,7 @@ import { createApp } from './server/app.ts';
 import { ChannelFacts } from './server/channel-facts.ts';
 import { ChannelCounts } from './server/channel-counts.ts';
 import { drain } from './server/drain.ts';
+import { ExpiryWatch } from './server/expiry-watch.ts';
 import { FanOut, type Subscriber } from './server/fan-out.ts';
 import { Holds } from './server/holds.ts';
 import { Hub } from './server/hub.ts';
@@ -134,6 +135,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   let draining = false;
   const ready = (): boolean => directory.ready() && !directory.fenced() && !draining;
   const now = (): number => performance.now();
+  const clock = { ...monotonicClock, now: Date.now };
 
   const registry = new SocketRegistry<RelaySocket>();
   const metrics = relayMetrics(parts.metricsRegistry, {
@@ -175,7 +177,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     queue: parts.webhookQueue,
     post: parts.post,
     directory,
-    clock: { ...monotonicClock, now: Date.now },
+    clock,
     random: Math.random,
     metrics: webhookMetrics(parts.metricsRegistry),
     log,
@@ -279,6 +281,11 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
 
   const rules = { directory, geography };
   const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, rules, metrics));
+  const expiryWatch = new ExpiryWatch({
+    directory,
+    clock,
+    ended: (appIds) => void recheckSockets(appIds, registry, rules, metrics),
+  });
   const stopFence = directory.onStateChange(() => {
     if (directory.fenced()) void recheckSockets([...registry.apps()], registry, rules, metrics);
   });
@@ -330,6 +337,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
       clearInterval(liveness);
       clearInterval(watching);
       stopRules();
+      await expiryWatch[Symbol.asyncDispose]();
       stopFence();
       stopGeography();
       await drain(registry.all(), 0, () => Promise.resolve());

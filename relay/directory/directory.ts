@@ -52,6 +52,8 @@ export interface Directory {
   tokenByHash(sha256: string): Token | undefined;
   /** A certificate that is registered for this app, by its fingerprint, lower-case hex. */
   certificateOf(appId: string, sha256: string): ClientCertificate | undefined;
+  /** When the next thing of an app ends by the clock, later than `after` (both epoch milliseconds); undefined: nothing does. */
+  nextEnd(appId: string, after: number): number | undefined;
   /** May serve: loaded, and admitted by the operator (or that has not come within RELAY_ADMIT_TIMEOUT), and not fenced. */
   ready(): boolean;
   /** RELAY_FENCE_AFTER has passed without a report that arrived: close all sockets (4100), answer 503. Ask before each use. */
@@ -88,6 +90,13 @@ export class DirectoryIndex {
   }
   certificateOf(appId: string, sha256: string): ClientCertificate | undefined {
     return this.#certificates.get(appId)?.get(sha256);
+  }
+  nextEnd(appId: string, after: number): number | undefined {
+    let next = Infinity;
+    for (const { notAfter } of this.#certificates.get(appId)?.values() ?? []) {
+      if (notAfter !== null && notAfter > after && notAfter < next) next = notAfter;
+    }
+    return next === Infinity ? undefined : next;
   }
 
   setApp(appId: string, app: App | undefined): void {

@@ -99,6 +99,9 @@ export class Follower implements Directory {
   certificateOf(appId: string, sha256: string): ClientCertificate | undefined {
     return this.#index.certificateOf(appId, sha256);
   }
+  nextEnd(appId: string, after: number): number | undefined {
+    return this.#index.nextEnd(appId, after);
+  }
   ready(): boolean {
     return !this.#left && this.#standing.isReady(this.#options.clock.monotonic());
   }

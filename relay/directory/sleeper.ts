@@ -2,10 +2,10 @@ import type { MonotonicClock } from './clock.ts';
 
 /** A sleep that can be cut short; waking while nobody sleeps cuts the next sleep, so that no wake is lost. */
 export class Sleeper {
-  readonly #clock: MonotonicClock;
+  readonly #clock: Pick<MonotonicClock, 'sleep'>;
   #alarm = new AbortController();
 
-  constructor(clock: MonotonicClock) {
+  constructor(clock: Pick<MonotonicClock, 'sleep'>) {
     this.#clock = clock;
   }
 

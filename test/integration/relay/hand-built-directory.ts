@@ -104,6 +104,9 @@ export class HandBuiltDirectory implements Directory {
   certificateOf(appId: string, sha256: string): ReturnType<DirectoryIndex['certificateOf']> {
     return this.#index.certificateOf(appId, sha256);
   }
+  nextEnd(appId: string, after: number): number | undefined {
+    return this.#index.nextEnd(appId, after);
+  }
   ready(): boolean {
     return this.isReady;
   }
