@@ -28,6 +28,7 @@ export const REASON = {
   SecretNotReferable: 'SecretNotReferable',
   HeadersInvalid: 'HeadersInvalid',
   UrlInvalid: 'UrlInvalid',
+  OldCredentialInUse: 'OldCredentialInUse',
   GeoIpDatabaseMissing: 'GeoIpDatabaseMissing',
   // Enforced (directory.md)
   Publishing: 'Publishing',

@@ -1,0 +1,31 @@
+import { REASON } from '#crds/conditions.ts';
+import { timestamp } from '../engine/conditions.ts';
+import type { Caution } from '../reconcile/conditions.ts';
+import type { CredentialUse } from '../registry/credential-use.ts';
+
+/** A credential that was replaced and is used beyond its overlap. */
+export type OldCredential = {
+  /** Such as `token 3fk29sdk1L`. Never a value. */
+  readonly what: string;
+  readonly use: CredentialUse;
+  /** Which Secret has the new one. */
+  readonly secretName: string;
+  /** It is refused from then on at the latest, epoch ms. */
+  readonly until: number;
+};
+
+/** What people are told of it, in the condition and in Events. */
+export function oldCredentialInUse({ what, use, secretName, until }: OldCredential): Caution {
+  const client = use.client === null ? '' : `, last by ${use.client}`;
+  return {
+    reason: REASON.OldCredentialInUse,
+    message: `${what} was replaced and is still used (${roughly(use.requests)}${client}): whoever does must read Secret ${secretName} again; it is refused from ${timestamp(until)} on`,
+  };
+}
+
+/** In steps of 1, 2, 5, 10 …: a status that counted exactly would be written at every look. */
+function roughly(requests: number): string {
+  const magnitude = 10 ** Math.floor(Math.log10(Math.max(requests, 1)));
+  const step = [5, 2, 1].find((leading) => leading * magnitude <= requests) ?? 1;
+  return requests <= 1 ? 'at least 1 request' : `at least ${step * magnitude} requests`;
+}
