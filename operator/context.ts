@@ -32,6 +32,8 @@ import { createDirectoryCommit } from './postgres/directory-commit.ts';
 import { createPool } from './postgres/pool.ts';
 import { createRegistry } from './postgres/registry.ts';
 import { createRegistryLog } from './postgres/registry-log.ts';
+import { NO_CREDENTIAL_USES } from './registry/no-credential-uses.ts';
+import { OldCredentials } from './rotation/old-credentials.ts';
 import { connectRedis, REDIS_OUTAGE, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryStore } from './redis/directory-store.ts';
 
@@ -152,6 +154,8 @@ export function createContext(config: OperatorConfig): OperatorContext {
       world,
       registry,
       enforcement,
+      uses: NO_CREDENTIAL_USES,
+      oldCredentials: new OldCredentials(metrics),
       endpoints: { public: config.RELAY_PUBLIC_URL, internal: config.RELAY_INTERNAL_URL ?? config.RELAY_PUBLIC_URL },
       clock,
       log,

@@ -7,6 +7,7 @@ import { Controller } from './engine/controller.ts';
 import type { ControllerMetrics } from './engine/metrics.ts';
 import { PendingKeys } from './reconcile/pending-keys.ts';
 import { createReconcile } from './reconcile/reconciler.ts';
+import type { CredentialUses } from './registry/credential-use.ts';
 import type { Registry } from './registry/registry.ts';
 import { applyAppStep } from './relay-app/apply.ts';
 import { onDatabasesChange } from './relay-app/country-databases.ts';
@@ -16,6 +17,7 @@ import type { Endpoints } from './relay-app/snapshot.ts';
 import { applyTokenStep } from './relay-token/apply.ts';
 import { observeToken } from './relay-token/observe.ts';
 import { planToken } from './relay-token/plan.ts';
+import type { OldCredentials } from './rotation/old-credentials.ts';
 import { keyOf } from './world/object-ref.ts';
 import type { World } from './world/world.ts';
 
@@ -23,6 +25,8 @@ export type ReconcilersOptions = {
   readonly world: World;
   readonly registry: Registry;
   readonly enforcement: Enforcement;
+  readonly uses: CredentialUses;
+  readonly oldCredentials: OldCredentials;
   readonly endpoints: Endpoints;
   readonly clock: Clock;
   readonly log: Logger;
@@ -38,7 +42,7 @@ export type ReconcilersOptions = {
  * the world is a cluster or a folder.
  */
 export async function runReconcilers(options: ReconcilersOptions, signal: AbortSignal): Promise<void> {
-  const { world, registry, enforcement, endpoints, clock } = options;
+  const { world, registry, enforcement, uses, oldCredentials, endpoints, clock } = options;
   const { apps, tokens, secrets, recorder } = world;
   const now = (): number => clock.now();
   const pendingApps = new PendingKeys(enforcement);
@@ -60,8 +64,12 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
     reconcile: createReconcile(
       {
         observe: (ref) =>
-          observeToken({ apps, tokens, secrets, registry, enforcement, relayUrl: endpoints.public, now }, ref),
-        plan: planToken,
+          observeToken({ apps, tokens, secrets, registry, enforcement, uses, relayUrl: endpoints.public, now }, ref),
+        plan: (snapshot) => {
+          const plan = planToken(snapshot);
+          oldCredentials.set('RelayToken', keyOf(snapshot.object.metadata), plan.oldInUse ?? 0);
+          return plan;
+        },
         apply: (object, step) =>
           applyTokenStep({ tokens, secrets, registry, recorder, relayUrl: endpoints.public }, object, step),
         writeStatus: (object, status) => tokens.writeStatus(object, status),
@@ -93,6 +101,7 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
     await Promise.all([appController.run(signal), tokenController.run(signal)]);
   } finally {
     for (const unsubscribe of stop) unsubscribe();
+    oldCredentials.clear();
   }
 }
 

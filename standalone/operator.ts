@@ -12,6 +12,8 @@ import { ControllerMetrics } from '#operator/engine/metrics.ts';
 import { createDirectoryCommit } from '#operator/postgres/directory-commit.ts';
 import { createRegistryLog } from '#operator/postgres/registry-log.ts';
 import { createRegistry } from '#operator/postgres/registry.ts';
+import { NO_CREDENTIAL_USES } from '#operator/registry/no-credential-uses.ts';
+import { OldCredentials } from '#operator/rotation/old-credentials.ts';
 import { runReconcilers } from '#operator/reconcilers.ts';
 import type { World } from '#operator/world/world.ts';
 import type { Keys } from './keys.ts';
@@ -56,6 +58,7 @@ export function createOperator({ pool, keys, store, world, url, log }: OperatorP
     term: () => publisher.term(),
     onCommitted: () => publisher.wake(),
   });
+  const metrics = new MetricsRegistry();
   const rings = { installation: INSTALLATION, encryption: keys.encryption, directory: keys.directory };
   const registry = createRegistry({ pool, commit, rings, now: Date.now });
   const postgres = new BackendGate({
@@ -77,10 +80,12 @@ export function createOperator({ pool, keys, store, world, url, log }: OperatorP
             world,
             registry,
             enforcement,
+            uses: NO_CREDENTIAL_USES,
+            oldCredentials: new OldCredentials(metrics),
             endpoints: { public: url, internal: url },
             clock: systemClock,
             log,
-            metrics: new ControllerMetrics(new MetricsRegistry()),
+            metrics: new ControllerMetrics(metrics),
             gates: [postgres],
             concurrency: CONCURRENCY,
           },

@@ -41,7 +41,7 @@ export function createReconcile<Snapshot extends { readonly object: { readonly s
 ): Reconcile {
   return async (key, { signal }) => {
     const ref = refOf(key);
-    let held = false;
+    let held: number | undefined;
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       signal.throwIfAborted();
       const snapshot = await kind.observe(ref);
@@ -56,8 +56,9 @@ export function createReconcile<Snapshot extends { readonly object: { readonly s
         await kind.apply(snapshot.object, step);
       }
       if (plan.steps.length > 0) continue;
-      if (plan.await !== undefined && !held) {
-        held = true;
+      // Once for each revision: a rotation has two.
+      if (plan.await !== undefined && plan.await !== held) {
+        held = plan.await;
         await enforcement.reached(plan.await, HOLD_MS, signal);
         continue;
       }
