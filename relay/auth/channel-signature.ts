@@ -1,15 +1,20 @@
 import type { AppKey } from '../directory/directory.ts';
 import { keySignatureHolds } from './key-signature.ts';
+import { boundText } from './token-bound.ts';
+
+export type SignedChannel = {
+  readonly socketId: string;
+  readonly channel: string;
+  readonly channelData: string | undefined;
+  /** Of the bearer token that asked for the signature (token-bound.ts). */
+  readonly tokenId?: string | undefined;
+};
 
 /**
  * Whether `auth` (`KEY:hex`) lets this socket into the channel: HMAC-SHA256 over `socket_id:channel`, and `:channel_data` when the
  * client sent any, on a private channel too (pusher-protocol: Signatures). Any active key of the app verifies.
  */
-export function channelSignatureHolds(
-  auth: string,
-  signed: { readonly socketId: string; readonly channel: string; readonly channelData: string | undefined },
-  keys: readonly AppKey[],
-): boolean {
+export function channelSignatureHolds(auth: string, signed: SignedChannel, keys: readonly AppKey[]): boolean {
   const tail = signed.channelData === undefined ? '' : `:${signed.channelData}`;
-  return keySignatureHolds(auth, `${signed.socketId}:${signed.channel}${tail}`, keys);
+  return keySignatureHolds(auth, boundText(signed.tokenId, `${signed.socketId}:${signed.channel}${tail}`), keys);
 }

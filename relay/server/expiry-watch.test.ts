@@ -49,7 +49,7 @@ async function certificate(appId: string, sha256: string, endsIn: number | null 
   const notAfter = endsIn === null ? null : Date.UTC(2026, 0, 1) + (endsIn ?? 0);
   const registered = { appId, namespace: 'shop', name: 'billing', notAfter, sha256 };
   index.setCertificate(appId, sha256, endsIn === undefined ? undefined : registered);
-  await applied?.({ appIds: new Set([appId]), tokenHashes: new Set() });
+  await applied?.({ appIds: new Set([appId]), tokenHashes: new Set(), tokenApps: new Set() });
   await settled();
 }
 

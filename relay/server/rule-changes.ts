@@ -8,7 +8,12 @@ import type { RelaySocket } from './socket.ts';
 import type { SocketRegistry } from './socket-registry.ts';
 
 /** What the gate asks about a socket. */
-export type Rules = { readonly directory: Directory; readonly geography: Geography };
+export type Rules = {
+  readonly directory: Directory;
+  readonly geography: Geography;
+  /** Epoch milliseconds. */
+  readonly wallClock: () => number;
+};
 
 /**
  * Sends every open socket of the changed apps through the gate again and closes those that it would not let in now. Resolves when these
@@ -17,13 +22,14 @@ export type Rules = { readonly directory: Directory; readonly geography: Geograp
 export async function recheckSockets(
   appIds: Iterable<string>,
   registry: SocketRegistry<RelaySocket>,
-  { directory, geography }: Rules,
+  rules: Rules,
   metrics: RelayMetrics,
+  concerned: (socket: RelaySocket) => boolean = () => true,
 ): Promise<void> {
   const closing: Promise<void>[] = [];
   for (const appId of appIds) {
     for (const socket of registry.ofApp(appId)) {
-      const code = liveRefusal(socket, { directory, geography });
+      const code = concerned(socket) ? liveRefusal(socket, rules) : undefined;
       if (code === undefined) continue;
       countRefusal(metrics, 'live', code);
       closing.push(socket.closed());
@@ -33,8 +39,14 @@ export async function recheckSockets(
   await Promise.all(closing);
 }
 
-function liveRefusal(socket: RelaySocket, { directory, geography }: Rules): RefusalCode | undefined {
+/** Of a change of tokens: those that a token signed for, which are few. */
+export function reliesOnToken({ relayTokens }: RelaySocket): boolean {
+  return relayTokens.length > 0;
+}
+
+function liveRefusal(socket: RelaySocket, { directory, geography, wallClock }: Rules): RefusalCode | undefined {
   const app = directory.appById(socket.appId);
+  const now = wallClock();
   return firstRefusal(
     {
       door: 'live',
@@ -44,6 +56,7 @@ function liveRefusal(socket: RelaySocket, { directory, geography }: Rules): Refu
       address: socket.address,
       country: countryFor(app?.access, socket.address, geography),
       origin: socket.origin,
+      relayTokensAccepted: socket.relayTokens.every((owner) => directory.acceptsTokenOf(socket.appId, owner, now)),
     },
     'arrival',
   );

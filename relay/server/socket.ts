@@ -33,6 +33,9 @@ export type SocketFacts = {
   readonly origin: string | undefined;
 };
 
+/** One for all sockets that rely on no token, which are nearly all. */
+const NONE: readonly string[] = [];
+
 /**
  * One connection at the edge: feeds what happens on the wire to the two machines of protocol/ and runs the effects that they answer.
  * Writes go through the outbox straight to the TCP stream; `ws` parses what comes in and does pings and the close handshake. That is
@@ -60,6 +63,7 @@ export class RelaySocket implements Subscriber {
   #lastTrafficAt: number;
   #bucket: Bucket | undefined;
   #user: User | undefined;
+  #relayTokens: readonly string[] = NONE;
   #subscriptions: Subscriptions | undefined;
 
   constructor(hub: Hub, webSocket: WebSocket, stream: Duplex, facts: SocketFacts) {
@@ -80,6 +84,16 @@ export class RelaySocket implements Subscriber {
     webSocket.on('close', () => this.#guarded({ type: 'peerClosed' }));
     // `ws` has already answered with the close code of RFC 6455 (1002, 1007, 1009); `close` follows.
     webSocket.on('error', () => undefined);
+  }
+
+  /** The RelayTokens that signed for its subscriptions and its sign-in; it lives no longer than each of them. */
+  get relayTokens(): readonly string[] {
+    return this.#relayTokens;
+  }
+
+  relyOn(relayToken: string | undefined): void {
+    if (relayToken === undefined || this.#relayTokens.includes(relayToken)) return;
+    this.#relayTokens = [...this.#relayTokens, relayToken];
   }
 
   /** Who it is signed in as. */
@@ -199,9 +213,16 @@ export class RelaySocket implements Subscriber {
     const app = this.#hub.directory.appById(this.appId);
     if (app === undefined) return;
     const former = this.#user;
-    const judged = judgeSignin({ request, socketId: this.id, keys: app.keys, user: former });
-    const user = 'code' in judged ? judged : this.#screenedUser(app, judged);
+    const judged = judgeSignin({
+      request,
+      socketId: this.id,
+      keys: app.keys,
+      relayTokenOf: (tokenId) => this.#hub.relayTokenOf(app.appId, tokenId),
+      user: former,
+    });
+    const user = 'code' in judged ? judged : this.#screenedUser(app, judged.user);
     if ('code' in user) return this.#happened({ type: 'closeOrdered', close: user });
+    if ('relayToken' in judged) this.relyOn(judged.relayToken);
     this.#user = user;
     const isCurrent = (): boolean => this.#user === user;
     this.#hub.users
