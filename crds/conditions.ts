@@ -29,6 +29,7 @@ export const REASON = {
   HeadersInvalid: 'HeadersInvalid',
   UrlInvalid: 'UrlInvalid',
   GeoIpDatabaseMissing: 'GeoIpDatabaseMissing',
+  MailNotConfigured: 'MailNotConfigured',
   // Enforced (directory.md)
   Publishing: 'Publishing',
   Rejected: 'Rejected',

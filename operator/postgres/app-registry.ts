@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { appEntryKey, tokenEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
 import { TransientError } from '../engine/errors.ts';
+import type { Channels } from '../notifications/announcement.ts';
 import type { AppPolicy, AppRow, WebhookHeaders } from '../registry/app-registry.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Subject } from '../registry/subject.ts';
@@ -14,6 +15,8 @@ export type RegistryOptions = {
   readonly commit: DirectoryCommit;
   readonly rings: Rings;
   readonly now: () => number;
+  /** By which ways people can be told. Default: by none. */
+  readonly channels?: Channels;
 };
 
 type AppRegistry = Pick<
