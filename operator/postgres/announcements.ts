@@ -1,12 +1,11 @@
 import type pg from 'pg';
 import type { Announcement, Channels } from '../notifications/announcement.ts';
 import { occasionKey } from '../notifications/occasion.ts';
+import { NOT_CONFIGURED } from '../notifications/queue.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { RegistryOptions } from './app-registry.ts';
 import { asTransient } from './backend-error.ts';
 
-/** What `last_error` says of mail that nobody can send here. */
-export const MAIL_NOT_CONFIGURED = 'MailNotConfigured';
 const NONE: Channels = { mail: false, webhook: false };
 
 type Announcing = Pick<RegistryOptions, 'now' | 'channels'> & { readonly rings: { readonly installation: string } };
@@ -32,7 +31,7 @@ export async function announceIn(
       `INSERT INTO notification (installation, occasion, channel, recipient, next_attempt_at, given_up_at, last_error)
        SELECT $1, $2, 'Mail', recipient, $3::timestamptz, CASE WHEN $5 THEN NULL ELSE $3::timestamptz END, CASE WHEN $5 THEN NULL ELSE $6 END
          FROM unnest($4::text[]) AS recipient`,
-      [installation, key, at, [...new Set(to)], channels.mail, MAIL_NOT_CONFIGURED],
+      [installation, key, at, [...new Set(to)], channels.mail, NOT_CONFIGURED.Mail],
     );
     if (channels.webhook)
       await tx.query(
