@@ -3,21 +3,22 @@ import { NotLeadingError } from './directory/errors.ts';
 import type { Publisher } from './directory/publisher.ts';
 import type { Clock } from './engine/clock.ts';
 import { describeError } from './engine/errors.ts';
+import { deliver, type DeliveryOptions } from './notifications/delivery.ts';
 import { runReconcilers, type ReconcilersOptions } from './reconcilers.ts';
 import type { Registry } from './registry/registry.ts';
 
-export type LeaderOptions = ReconcilersOptions & { readonly publisher: Publisher };
+export type LeaderOptions = ReconcilersOptions & { readonly publisher: Publisher; readonly delivery: DeliveryOptions };
 
 /** How long the rows of an app that was deleted for good can still be taken back by its appId. */
 const SOFT_DELETE_MS = 7 * 86_400_000;
 const PURGE_EVERY_MS = 3_600_000;
 
 /**
- * What only the leader does: publish the directory, reconcile, purge. Ends when the signal aborts, or when PostgreSQL knows a newer leader
+ * What only the leader does: publish the directory, reconcile, tell people, purge. Ends when the signal aborts, or when PostgreSQL knows a newer leader
  * (the directory's term is the last word, whatever the lease says); then everything else stops with it.
  */
 export async function lead(options: LeaderOptions, signal: AbortSignal): Promise<void> {
-  const { publisher, registry, clock, log } = options;
+  const { publisher, registry, delivery, clock, log } = options;
   const ending = new AbortController();
   const both = AbortSignal.any([signal, ending.signal]);
   const publish = async (): Promise<void> => {
@@ -37,7 +38,7 @@ export async function lead(options: LeaderOptions, signal: AbortSignal): Promise
       ending.abort();
     }
   };
-  await Promise.all([publish(), reconcile(), purge(registry, clock, log, both)]);
+  await Promise.all([publish(), reconcile(), deliver(delivery, both), purge(registry, clock, log, both)]);
 }
 
 async function purge(registry: Registry, clock: Clock, log: Logger, signal: AbortSignal): Promise<void> {

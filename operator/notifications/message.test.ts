@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { messageOf } from './message.ts';
 import type { Occasion } from './occasion.ts';
@@ -86,4 +88,10 @@ test('what a client says of itself is no link, no markup and no line of its own'
 test('nothing in a chat can begin a mention or a link', () => {
   const message = { subject: '<!channel>', paragraphs: ['a & b'], actions: [], footer: '<@U1>' };
   expect(chatText(message)).toBe('*&lt;!channel&gt;*\na &amp; b\n_&lt;@U1&gt;_');
+});
+
+test('the mail in docs/notifications.md is one that is sent', async () => {
+  const docs = await readFile(join(import.meta.dirname, '../../docs/notifications.md'), 'utf8');
+  const golden = await readFile(join(import.meta.dirname, 'testdata/token-old-in-use.txt'), 'utf8');
+  expect(docs).toContain(golden.slice(0, golden.indexOf('\n==== chat')).trimEnd());
 });
