@@ -149,6 +149,22 @@ describe('delivery', () => {
     expect(recipients()).toEqual(['a@example.com']);
   });
 
+  test('what one operator is just taking up another one passes over', async () => {
+    const leader = await lead(MAIL);
+    await leader.registry.announce({ occasion: occasion('checkout'), to: ['a@example.com', 'b@example.com'] });
+    const other = await database.pool.connect();
+    try {
+      await other.query('BEGIN');
+      await other.query(`SELECT FROM notification WHERE recipient = 'a@example.com' FOR UPDATE`);
+      const now = clock.now();
+      const claimed = await queueOf(leader).claim('Mail', { limit: 10, now, until: now + 1 });
+      expect(claimed.map(({ recipient }) => recipient)).toEqual(['b@example.com']);
+    } finally {
+      await other.query('ROLLBACK');
+      other.release();
+    }
+  });
+
   test('while the server is down nothing is lost, and nothing is sent twice', async () => {
     const leader = await lead(MAIL);
     const port = await freePort();
