@@ -33,6 +33,7 @@ export const REASON = {
   CredentialsUnusual: 'CredentialsUnusual',
   OldCredentialInUse: 'OldCredentialInUse',
   GeoIpDatabaseMissing: 'GeoIpDatabaseMissing',
+  MailNotConfigured: 'MailNotConfigured',
   // Enforced (directory.md)
   Publishing: 'Publishing',
   Rejected: 'Rejected',

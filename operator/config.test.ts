@@ -49,3 +49,26 @@ test.each([
   const result = readConfig([], { ...ENVIRONMENT, ...tls });
   expect(result.kind === 'invalid' ? result.text : '').toMatch(message);
 });
+
+test.each([
+  [{ SMTP_URL: 'hunter2' }, /SMTP_URL: must be smtp:/],
+  [{ SMTP_URL: 'smtp://mail' }, /SMTP_FROM: is required/],
+  [{ SMTP_URL: 'smtp://mail', SMTP_FROM: 'Relay <relay@example.com>' }, /SMTP_FROM: must be a mail address/],
+  [{ SMTP_FROM: 'relay@example.com' }, /without SMTP_URL nothing is sent/],
+  [{ NOTIFY_WEBHOOK_URL: 'http://chat.example.com/hunter2' }, /NOTIFY_WEBHOOK_URL: must be an https/],
+])('refuses settings of notifications that would not work: %o', (settings, message) => {
+  const result = readConfig([], { ...ENVIRONMENT, ...settings });
+  expect(result.kind === 'invalid' ? result.text : '').toMatch(message);
+  expect(JSON.stringify(result)).not.toContain('hunter2');
+});
+
+test('the secrets of notifications do not print', () => {
+  const result = readConfig([], {
+    ...ENVIRONMENT,
+    SMTP_URL: 'smtps://relay:hunter2@mail.example.com',
+    SMTP_FROM: 'relay@example.com',
+    NOTIFY_WEBHOOK_URL: 'https://chat.example.com/hunter2',
+  });
+  expect(result).toMatchObject({ settings: { SMTP_URL: { host: 'mail.example.com', port: 465, tls: 'Implicit' } } });
+  expect(JSON.stringify(result)).not.toContain('hunter2');
+});

@@ -10,7 +10,10 @@ import {
   redisTlsSettings,
   type LinkTls,
 } from '#crds/link-tls.ts';
+import { mailAddress } from '#crds/mail-address.ts';
 import { commonSettings, parsedBy, port, readSettings, type SettingsResult } from '#crds/settings.ts';
+import { parseSmtpUrl } from './mail/smtp-server.ts';
+import { parseWebhookUrl } from './slack/webhook-url.ts';
 
 const httpUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL, such as https://relay.example.com' })
@@ -77,6 +80,19 @@ const settings = z.object({
     .max(256)
     .default(16)
     .describe('Objects of one kind reconciled at the same time.'),
+  SMTP_URL: parsedBy(parseSmtpUrl)
+    .optional()
+    .describe(
+      'Where mail is handed in: smtp://user:password@host:587 (STARTTLS, always) or smtps://user:password@host:465. Default: no mail is sent.',
+    ),
+  SMTP_FROM: mailAddress.optional().describe('The address that mail is from. Needed with SMTP_URL.'),
+  SMTP_TLS_CA_FILE: pemFile(
+    readText,
+    "The authorities that may vouch for the mail server, a PEM file. Default: the system's.",
+  ),
+  NOTIFY_WEBHOOK_URL: parsedBy(parseWebhookUrl)
+    .optional()
+    .describe('A webhook as Slack has them ({"text": …}), told of all that mail is sent for. Default: none.'),
   HOST: commonSettings.HOST,
   METRICS_PORT: port.default(8080).describe('Port for /metrics.'),
   HEALTH_PORT: port.default(8081).describe('Port for /healthz and /readyz.'),
@@ -115,7 +131,18 @@ function contradictionIn(config: OperatorConfig): string | undefined {
     if (/[?&]ssl[a-z]*=/.test(config.DATABASE_URL.reveal()))
       return 'DATABASE_TLS_…: DATABASE_URL must not have ssl parameters of its own';
   }
-  return redisTlsContradiction(config);
+  return redisTlsContradiction(config) ?? mailContradiction(config);
+}
+
+function mailContradiction({ SMTP_URL, SMTP_FROM, SMTP_TLS_CA_FILE }: OperatorConfig): string | undefined {
+  if (SMTP_URL === undefined)
+    return SMTP_FROM === undefined && SMTP_TLS_CA_FILE === undefined
+      ? undefined
+      : 'SMTP_FROM, SMTP_TLS_CA_FILE: without SMTP_URL nothing is sent';
+  if (SMTP_FROM === undefined) return 'SMTP_FROM: is required with SMTP_URL, such as relay@example.com';
+  return SMTP_URL.tls === 'None' && SMTP_TLS_CA_FILE !== undefined
+    ? 'SMTP_TLS_CA_FILE: SMTP_URL says starttls=never'
+    : undefined;
 }
 
 /** The configuration of this process. Prints the help, or what is wrong, and ends the process when there is none. */

@@ -30,10 +30,16 @@ import { kubernetesPodLook } from './kubernetes/pod-look.ts';
 import { restMetrics } from './kubernetes/rest-metrics.ts';
 import { createKubernetesWorld, type KubernetesWorld } from './kubernetes/world.ts';
 import type { LeaderOptions } from './leader.ts';
+import { createSmtpChannel } from './mail/smtp-channel.ts';
+import type { Channel } from './notifications/channel.ts';
+import { createGivenUpEvent } from './notifications/given-up-event.ts';
+import { createNotificationMetrics } from './notifications/metrics.ts';
+import type { ChannelName } from './notifications/queue.ts';
 import { isPostgresUnavailable, POSTGRES } from './postgres/backend-error.ts';
 import { createCredentialUses, purgeCredentialUses, writeCredentialUses } from './postgres/credential-use.ts';
 import { createDirectoryCommit } from './postgres/directory-commit.ts';
 import { createFactStore } from './postgres/fact-store.ts';
+import { createNotificationQueue } from './postgres/notification-queue.ts';
 import { createPool } from './postgres/pool.ts';
 import { createRegistry } from './postgres/registry.ts';
 import { createRegistryLog } from './postgres/registry-log.ts';
@@ -41,6 +47,7 @@ import { OldCredentials } from './rotation/old-credentials.ts';
 import { connectRedis, REDIS_OUTAGE, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryStore } from './redis/directory-store.ts';
 import { createFactStream } from './redis/fact-stream.ts';
+import { createWebhookChannel } from './slack/webhook-channel.ts';
 
 /** Everything that an operator process is made of. Constructed once, from the configuration alone. */
 export type OperatorContext = AsyncDisposable & {
@@ -147,6 +154,7 @@ export function createContext(config: OperatorConfig): OperatorContext {
     saidElsewhere,
   });
   const uses = createCredentialUses({ pool, knownUntil: () => facts.knownUntil() });
+  const channels = notificationChannels(config);
   const registry = createRegistry({
     pool,
     commit,
@@ -156,7 +164,9 @@ export function createContext(config: OperatorConfig): OperatorContext {
       directory: config.DIRECTORY_KEYS,
     },
     now: () => clock.now(),
+    channels: { mail: channels.has('Mail'), webhook: channels.has('Webhook') },
   });
+  const queue = createNotificationQueue({ pool, installation: config.INSTALLATION_ID, term: () => publisher.term() });
 
   return {
     config,
@@ -183,6 +193,15 @@ export function createContext(config: OperatorConfig): OperatorContext {
       metrics: new ControllerMetrics(metrics),
       gates,
       concurrency: config.CONCURRENCY,
+      delivery: {
+        queue,
+        channels,
+        sender: { installation: config.INSTALLATION_ID, relayUrl: config.RELAY_PUBLIC_URL },
+        clock,
+        log,
+        metrics: createNotificationMetrics(metrics),
+        onGivenUp: createGivenUpEvent(world),
+      },
     },
     [Symbol.asyncDispose]: async () => {
       await recorder[Symbol.asyncDispose]();
@@ -192,6 +211,15 @@ export function createContext(config: OperatorConfig): OperatorContext {
       await pool.end();
     },
   };
+}
+
+function notificationChannels(config: OperatorConfig): ReadonlyMap<ChannelName, Channel> {
+  const { SMTP_URL: server, SMTP_FROM: from, SMTP_TLS_CA_FILE: ca, NOTIFY_WEBHOOK_URL: url } = config;
+  const channels = new Map<ChannelName, Channel>();
+  if (server !== undefined && from !== undefined)
+    channels.set('Mail', createSmtpChannel({ server, from, ca: ca?.reveal() }));
+  if (url !== undefined) channels.set('Webhook', createWebhookChannel(url));
+  return channels;
 }
 
 function kubeConfig({ KUBECONFIG }: OperatorConfig): KubeConfig {

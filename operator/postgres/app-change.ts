@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { EntryChange } from '#crds/directory/entry-body.ts';
 import { TransientError } from '../engine/errors.ts';
+import type { Channels } from '../notifications/announcement.ts';
 import type { Subject } from '../registry/subject.ts';
 import { appEntry, selectApp, type Rings } from './app-rows.ts';
 import { asTransient } from './backend-error.ts';
@@ -11,6 +12,8 @@ export type RegistryOptions = {
   readonly commit: DirectoryCommit;
   readonly rings: Rings;
   readonly now: () => number;
+  /** By which ways people can be told. Default: by none. */
+  readonly channels?: Channels;
 };
 
 /** Rows of one identity; its values are the first three parameters of a statement. */

@@ -35,6 +35,14 @@ const EVERYTHING = {
     operatorRedis: { secretName: 'redis-tls', clientCertificate: true, serverName: 'redis.internal' },
     relayRedis: { secretName: 'relay-redis-tls', serverName: 'redis.internal' },
   },
+  notifications: {
+    mail: {
+      urlFrom: { name: 'notifications', key: 'SMTP_URL' },
+      from: 'relay@example.com',
+      caSecretName: 'mail-tls',
+    },
+    webhook: { urlFrom: { name: 'notifications', key: 'NOTIFY_WEBHOOK_URL' } },
+  },
   relay: {
     ...everythingOfPods(),
     tls: { secretName: 'relay-tls', required: true, clientCertificates: true },
@@ -180,6 +188,7 @@ describeOnControlPlane('the chart', (cluster) => {
       { relay: { clientCertHeaders: ['x-cert'] } },
       /\/relay\/clientCertHeaders/,
     ],
+    ['mail from nobody', { notifications: { mail: { urlFrom: { name: 'n', key: 'SMTP_URL' } } } }, /mail\.from/],
     ['a secret in place of a reference', { secrets: { databaseUrl: 'postgres://x' } }, /\/secrets\/databaseUrl/],
   ])('refuses %s and says where it stands', async (_name, values, message) => {
     await expect(renderChart(cluster, { namespace: NAMESPACE, values })).rejects.toThrow(message);
@@ -272,6 +281,21 @@ describeOnControlPlane('the chart', (cluster) => {
     expect(readConfig([], given)).not.toMatchObject({ kind: 'invalid' });
   });
 
+  test('gives the operator what it notifies with, and only if asked to', async () => {
+    const env = (objects: readonly ChartObject[]): string => JSON.stringify(pod(objects, 'operator').containers[0].env);
+    const objects = await renderChart(cluster, { namespace: NAMESPACE, values: EVERYTHING });
+    expect(environment(objects, 'operator')).toMatchObject({
+      SMTP_FROM: 'relay@example.com',
+      SMTP_TLS_CA_FILE: '/etc/relay-operator/mail/ca.crt',
+    });
+    expect(mounts(objects, 'operator')).toMatchObject({ '/etc/relay-operator/mail': 'mail-tls' });
+    for (const name of ['SMTP_URL', 'NOTIFY_WEBHOOK_URL'])
+      expect(env(objects)).toContain(
+        `{"name":"${name}","valueFrom":{"secretKeyRef":{"name":"notifications","key":"${name}"}}}`,
+      );
+    expect(env(await renderChart(cluster, { namespace: NAMESPACE }))).not.toMatch(/SMTP|NOTIFY/);
+  });
+
   test('mounts certificates where the settings look for them, and names the relay by https', async () => {
     const objects = await renderChart(cluster, { namespace: NAMESPACE, values: PRODUCTION });
     expect(environment(objects, 'operator')).toMatchObject({
@@ -354,6 +378,8 @@ const SECRETS = {
   REDIS_URL: 'rediss://redis',
   ENCRYPTION_KEYS: `k1:${Buffer.alloc(32).toString('base64')}`,
   DIRECTORY_KEYS: `k1:${Buffer.alloc(32).toString('base64')}`,
+  SMTP_URL: 'smtp://mail.example.com',
+  NOTIFY_WEBHOOK_URL: 'https://chat.example.com/hooks/x',
   // From the downward API.
   RELAY_ID: 'relay-0',
   POD_UID: '00000000-0000-0000-0000-000000000000',

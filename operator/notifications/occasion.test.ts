@@ -1,0 +1,36 @@
+import { describe, expect, test } from 'vitest';
+import { occasion, occasionKey, type Occasion } from './occasion.ts';
+
+const AT = Date.UTC(2027, 2, 1, 12);
+const subject = {
+  kind: 'RelayToken',
+  namespace: 'shop',
+  name: 'ci',
+  appId: '480192',
+  credentialId: 'Ab3dE6gH9k',
+  secretName: 'ci-token',
+} as const;
+const upcoming: Occasion = { ...subject, what: 'RotationUpcoming', at: AT, overlapMs: 1_000 };
+const inUse: Occasion = {
+  ...subject,
+  what: 'OldCredentialInUse',
+  at: AT,
+  goneBy: AT + 1,
+  use: { lastUsedAt: AT, requests: 3, client: null },
+};
+
+describe('the key of an occasion', () => {
+  test('says whose credential, and what of it', () => {
+    expect(occasionKey(upcoming)).toBe('RelayToken/shop/ci/RotationUpcoming/Ab3dE6gH9k/2027-03-01T12:00:00.000Z');
+    expect(occasionKey(inUse)).toBe('RelayToken/shop/ci/OldCredentialInUse/Ab3dE6gH9k');
+  });
+
+  test('of what is still to come changes with its time; of what has happened it does not', () => {
+    expect(occasionKey({ ...upcoming, at: AT + 1 })).not.toBe(occasionKey(upcoming));
+    expect(occasionKey({ ...inUse, at: AT + 1 })).toBe(occasionKey(inUse));
+  });
+});
+
+test('an occasion comes back from its JSON as it was', () => {
+  for (const one of [upcoming, inUse]) expect(occasion.parse(JSON.parse(JSON.stringify(one)))).toEqual(one);
+});
