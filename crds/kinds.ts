@@ -98,6 +98,12 @@ export const RELAY_TOKEN: KindDefinition<z.infer<typeof relayTokenSpec>> = {
     { name: 'App', type: 'string', jsonPath: '.spec.appRef.name', description: 'The RelayApp that it belongs to.' },
     ready,
     enforced,
+    {
+      name: 'Rotates',
+      type: 'string',
+      jsonPath: '.status.rotation.next',
+      description: 'When the next token takes its place.',
+    },
     { name: 'Expires', type: 'string', jsonPath: '.status.expiresAt', description: 'When it stops working.' },
     age,
     {

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { conditions, objectName, type Resource } from './resource.ts';
 import { GRANTS } from './scopes.ts';
+import { credentialStatuses, handledRequests, rotationStatus } from './credential-status.ts';
 import { rateOf, rateSpec, type Rate } from './rate.ts';
+import { tokenRotation, tokenRotationTimes, type TokenRotation } from './token-rotation.ts';
 import type { TransitionRule } from './transition-rule.ts';
 
 const NO_SCOPES = 'name at least one scope, or leave scopes out: then the token may do everything';
@@ -25,11 +27,16 @@ export const relayTokenSpec = z.strictObject({
     .describe(
       'What the token may do: scopes such as events:publish, or all of a category, such as "channels:*". Absent: everything, and a Warning condition says so.',
     ),
+  rotation: tokenRotation
+    .optional()
+    .describe(
+      'When a new token takes the place of the present one, and how that one ends. Default: {}, every 90 days with 7 days of overlap and 24 hours of grace.',
+    ),
   expiresAt: z.iso
     .datetime({ offset: true, error: 'must be a time with a zone, such as "2027-01-01T00:00:00Z"' })
     .optional()
     .meta({ format: 'date-time' })
-    .describe('A hard end: from then on the token is refused.'),
+    .describe('A hard end, without grace: from then on every token of this object is refused.'),
   limits: z
     .strictObject({
       rate: rateSpec
@@ -68,7 +75,10 @@ export const relayTokenStatus = z.strictObject({
   appId: z.string().max(64).optional(),
   tokenId: z.string().max(64).optional().describe('The public part of the token; names it in logs.'),
   secretName: z.string().max(253).optional(),
-  expiresAt: z.string().meta({ format: 'date-time' }).optional(),
+  expiresAt: z.string().meta({ format: 'date-time' }).optional().describe('The hard end, when there is one.'),
+  credentials: credentialStatuses.optional(),
+  rotation: rotationStatus.optional(),
+  handledRequests: handledRequests.optional(),
   revision: z
     .int()
     .min(0)
@@ -87,6 +97,7 @@ export type DefaultedToken = {
   readonly scopes: readonly string[] | null;
   /** null: no budget of its own. */
   readonly rate: Rate | null;
+  readonly rotation: TokenRotation;
   readonly expiresAt: string | undefined;
   readonly secretName: string;
   readonly revoked: boolean;
@@ -99,6 +110,7 @@ export function defaultedToken(name: string, spec: RelayTokenSpec): DefaultedTok
     // A set: another order is no change.
     scopes: spec.scopes?.toSorted() ?? null,
     rate: rateOf(spec.limits?.rate),
+    rotation: tokenRotationTimes(spec.rotation),
     expiresAt: spec.expiresAt,
     secretName: spec.secretName ?? `${name}-token`,
     revoked: spec.revoked ?? false,
