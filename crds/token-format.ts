@@ -15,6 +15,9 @@ const CHECKSUM_LENGTH = 6;
 /** Bytes that `mintToken` needs; a few are thrown away to keep every character equally likely. */
 export const MINT_BYTES = 96;
 
+/** Of the public part. */
+export const TOKEN_ID_PATTERN = '[0-9A-Za-z]{10}';
+
 export const TOKEN_PATTERN = /^rly_(live|test)_([0-9A-Za-z]{10})([0-9A-Za-z]{32})([0-9A-Za-z]{6})$/;
 
 export type MintedToken = { readonly token: string; readonly id: string; readonly sha256: string };

@@ -68,8 +68,12 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
     reconcile: createReconcile(
       {
         observe: (ref) =>
-          observeToken({ apps, tokens, secrets, registry, enforcement, relayUrl: endpoints.public, now }, ref),
-        plan: planToken,
+          observeToken({ apps, tokens, secrets, registry, enforcement, uses, relayUrl: endpoints.public, now }, ref),
+        plan: (snapshot) => {
+          const plan = planToken(snapshot);
+          oldCredentials.set('RelayToken', keyOf(snapshot.object.metadata), plan.oldInUse ?? 0);
+          return plan;
+        },
         apply: (object, step) =>
           applyTokenStep({ tokens, secrets, registry, recorder, relayUrl: endpoints.public }, object, step),
         writeStatus: (object, status) => tokens.writeStatus(object, status),

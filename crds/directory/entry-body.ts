@@ -99,8 +99,12 @@ export const tokenEntryBody = z.object({
   namespace: z.string(),
   name: z.string(),
   environment: z.enum(['Live', 'Test']),
-  /** Epoch milliseconds; the relay refuses from then on by its own clock. null: no end. */
+  /** Epoch milliseconds; the relay refuses from then on by its own clock, but for the grace. null: no end. */
   expiresAt: z.int().nullable(),
+  /** Another token has taken its place: responses say so. Not critical, nor is the grace: a relay that ignores them is stricter. */
+  rotated: z.boolean().default(false),
+  /** Epoch milliseconds; accepted until then all the same, with responses that say so. null: no grace. */
+  graceUntil: z.int().nullable().default(null),
   /** What it may do (crds/scopes.ts); null: everything. */
   scopes: z.array(z.string()).nullable().default(null),
   /** Its own budget; null: it draws on the app's. */

@@ -1,30 +1,18 @@
+import { isDeepStrictEqual } from 'node:util';
 import type pg from 'pg';
-import { tokenEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
+import type { EntryChange } from '#crds/directory/entry-body.ts';
 import { Secret } from '#crds/keyring.ts';
-import type { Rate } from '#crds/rate.ts';
 import { TransientError } from '../engine/errors.ts';
-import type { Registry } from '../registry/registry.ts';
 import type { Subject } from '../registry/subject.ts';
-import type { TokenRow } from '../registry/token-registry.ts';
+import type { RetireToken, TokenRegistry, TokenRow } from '../registry/token-registry.ts';
 import type { RegistryOptions } from './app-change.ts';
 import { asTransient } from './backend-error.ts';
 import { mintBearerToken } from './mint.ts';
+import { dateOf, entry, idsOf, published, readRow, removal, replacing, type StoredRow } from './token-rows.ts';
 
-type StoredRow = {
-  sha256: string;
-  id: string;
-  app_id: string;
-  object_uid: string;
-  environment: TokenRow['environment'];
-  scopes: string[] | null;
-  rate: Rate | null;
-  state: TokenRow['state'];
-  expires_at: Date | null;
-  revision: number;
-  changed_at: Date;
-};
-
-type TokenRegistry = Pick<Registry, 'findTokens' | 'mintToken' | 'setTokenExpiry' | 'setTokenPolicy' | 'revokeTokens'>;
+/** Of the identity, whatever hash the caller passes. */
+const ONE = 'installation = $1 AND namespace = $2 AND name = $3 AND sha256 = $4';
+const ANY = 'installation = $1 AND namespace = $2 AND name = $3 AND sha256 = ANY($4)';
 
 /** The tokens of the registry in PostgreSQL; see the port for what each method promises. */
 export function createTokenRegistry({ pool, commit, rings, now }: RegistryOptions): TokenRegistry {
@@ -67,12 +55,43 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
   /** Only rows of this identity, whatever the caller passes: no object can end another one's tokens. */
   async function revoke(tx: pg.PoolClient, subject: Subject, hashes: readonly string[]): Promise<TokenRow[]> {
     const { rows } = await tx.query<StoredRow>(
-      `UPDATE token SET state = 'Revoked', object_uid = $5, changed_at = $6
-        WHERE installation = $1 AND namespace = $2 AND name = $3 AND sha256 = ANY($4) AND state <> 'Revoked' RETURNING *`,
-      [installation, subject.namespace, subject.name, hashes, subject.uid, new Date(now())],
+      `UPDATE token SET state = 'Revoked', object_uid = $5, changed_at = $6 WHERE ${ANY} AND state <> 'Revoked' RETURNING *`,
+      [...identity(subject), hashes, subject.uid, new Date(now())],
     );
     return rows.map(readRow);
   }
+
+  async function retire(
+    tx: pg.PoolClient,
+    subject: Subject,
+    tokens: readonly RetireToken[],
+    at: number,
+  ): Promise<TokenRow[]> {
+    const retired: TokenRow[] = [];
+    for (const { sha256, expiresAt, graceUntil } of tokens) {
+      const { rows } = await tx.query<StoredRow>(
+        `UPDATE token SET state = 'Retiring', retiring_at = $5, expires_at = $6, grace_until = $7, object_uid = $8, changed_at = $9
+          WHERE ${ONE} AND state = 'Active' RETURNING *`,
+        [
+          ...identity(subject),
+          sha256,
+          new Date(at),
+          dateOf(expiresAt),
+          dateOf(graceUntil),
+          subject.uid,
+          new Date(now()),
+        ],
+      );
+      retired.push(...rows.map(readRow));
+    }
+    return retired;
+  }
+
+  async function touch(tx: pg.PoolClient, hashes: readonly string[]): Promise<void> {
+    await tx.query('UPDATE token SET changed_at = $2 WHERE sha256 = ANY($1)', [hashes, new Date(now())]);
+  }
+
+  const identity = ({ namespace, name }: Subject): readonly string[] => [installation, namespace, name];
 
   return {
     findTokens: (ref, uid) =>
@@ -89,19 +108,11 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
       change(subject, 'token.mint', async (tx) => {
         const at = new Date(now());
         const minted = mintBearerToken(mint.environment);
-        const retired: TokenRow[] = [];
-        for (const { sha256, until } of mint.retire) {
-          const { rows } = await tx.query<StoredRow>(
-            `UPDATE token SET state = 'Retiring', expires_at = $5, object_uid = $6, changed_at = $7
-              WHERE installation = $1 AND namespace = $2 AND name = $3 AND sha256 = $4 AND state = 'Active' RETURNING *`,
-            [installation, subject.namespace, subject.name, sha256, new Date(until), subject.uid, at],
-          );
-          retired.push(...rows.map(readRow));
-        }
+        const retired = await retire(tx, subject, mint.retire, mint.at);
         const revoked = await revoke(tx, subject, mint.revoke);
         const { rows } = await tx.query<StoredRow>(
-          `INSERT INTO token (sha256, id, app_id, installation, namespace, name, object_uid, environment, scopes, rate, state, expires_at, changed_at, created_at)
-           SELECT $1, $2, app_id, installation, namespace, $6, $7, $8, $11, $12, 'Active', $9, $10, $10 FROM app
+          `INSERT INTO token (sha256, id, app_id, installation, namespace, name, object_uid, environment, scopes, rate, state, expires_at, changed_at, created_at, activated_at, rotate_request)
+           SELECT $1, $2, app_id, installation, namespace, $6, $7, $8, $11, $12, $13, $9, $10, $10, $14, $15 FROM app
             WHERE app_id = $3 AND installation = $4 AND namespace = $5 AND state = 'Active' RETURNING *`,
           [
             minted.sha256,
@@ -112,10 +123,13 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
             subject.name,
             subject.uid,
             mint.environment,
-            mint.expiresAt === null ? null : new Date(mint.expiresAt),
+            dateOf(mint.expiresAt),
             at,
             mint.policy.scopes,
             mint.policy.rate,
+            mint.state,
+            mint.state === 'Active' ? at : null,
+            mint.rotateRequest,
           ],
         );
         // Retired since it was looked at, or never of this namespace.
@@ -123,58 +137,92 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
           throw new TransientError('AppNotRegistered', `app ${mint.appId} is not registered in ${subject.namespace}`, {
             quiet: true,
           });
-        const put = [...rows.map(readRow), ...retired];
-        return {
-          result: new Secret(minted.token),
-          hashes: [...put, ...revoked].map((row) => row.sha256),
-          changes: [...put.map((row) => entry(subject, row)), ...revoked.map(removal)],
-          detail: {
-            appId: mint.appId,
-            token: minted.id,
-            ...mint.policy,
-            retired: retired.map((row) => row.id),
-            revoked: revoked.map((row) => row.id),
-          },
-        };
+        const replaced = replacing(subject, rows.map(readRow), retired, revoked);
+        const { appId, state, policy } = mint;
+        const detail = { appId, token: minted.id, state, ...policy, ...replaced.detail };
+        return { ...replaced, detail, result: new Secret(minted.token) };
       }),
 
-    setTokenExpiry: (subject, sha256, expiresAt) =>
-      change(subject, 'token.set-expiry', async (tx) => {
+    promoteToken: (subject, promote) =>
+      change(subject, 'token.promote', async (tx) => {
+        const { rows: found } = await tx.query<StoredRow>(
+          `SELECT * FROM token WHERE ${ONE} AND state = 'Pending' FOR UPDATE`,
+          [...identity(subject), promote.sha256],
+        );
+        if (found.length === 0) return { result: undefined, hashes: [], changes: [], detail: {} };
+        // The other one first: only one is Active at any time.
+        const retired = await retire(tx, subject, promote.retire, promote.at);
+        const revoked = await revoke(tx, subject, promote.revoke);
         const { rows } = await tx.query<StoredRow>(
-          `UPDATE token SET expires_at = $5, changed_at = $6
-            WHERE installation = $1 AND namespace = $2 AND name = $3 AND sha256 = $4 AND state <> 'Revoked' RETURNING *`,
+          `UPDATE token SET state = 'Active', activated_at = $5, rotate_request = $6, object_uid = $7, changed_at = $8 WHERE ${ONE} RETURNING *`,
           [
-            installation,
-            subject.namespace,
-            subject.name,
-            sha256,
-            expiresAt === null ? null : new Date(expiresAt),
+            ...identity(subject),
+            promote.sha256,
+            new Date(promote.at),
+            promote.rotateRequest,
+            subject.uid,
             new Date(now()),
           ],
         );
+        const promoted = rows.map(readRow);
+        const replaced = replacing(subject, promoted, retired, revoked);
+        return { ...replaced, detail: { tokens: idsOf(promoted), ...replaced.detail }, result: undefined };
+      }),
+
+    setTokenEnd: (subject, sha256, { expiresAt, graceUntil, final }) =>
+      change(subject, 'token.set-end', async (tx) => {
+        const { rows: before } = await tx.query<StoredRow>(
+          `SELECT * FROM token WHERE ${ONE} AND state NOT IN ('Expired', 'Revoked') FOR UPDATE`,
+          [...identity(subject), sha256],
+        );
+        if (before.length === 0) return { result: undefined, hashes: [], changes: [], detail: {} };
+        const { rows } = await tx.query<StoredRow>(
+          `UPDATE token SET expires_at = $5, grace_until = $6, state = CASE WHEN $7 AND state = 'Retiring' THEN 'Ending' ELSE state END
+            WHERE ${ONE} RETURNING *`,
+          [...identity(subject), sha256, dateOf(expiresAt), dateOf(graceUntil), final],
+        );
         const changed = rows.map(readRow);
-        return {
-          result: undefined,
-          hashes: changed.map((row) => row.sha256),
-          changes: changed.map((row) => entry(subject, row)),
-          detail: { tokens: changed.map((row) => row.id), expiresAt },
-        };
+        const detail = { tokens: idsOf(changed), expiresAt, graceUntil, final };
+        const entries = changed.map((row) => entry(subject, row));
+        // That it will not be put off any more concerns the operator alone.
+        if (
+          isDeepStrictEqual(
+            entries,
+            before.map(readRow).map((row) => entry(subject, row)),
+          )
+        )
+          return { result: undefined, hashes: [], changes: [], detail };
+        await touch(tx, [sha256]);
+        return { result: undefined, hashes: [sha256], changes: entries, detail };
+      }),
+
+    expireTokens: (subject, hashes) =>
+      change(subject, 'token.expire', async (tx) => {
+        const { rows } = await tx.query<StoredRow>(
+          `UPDATE token SET state = 'Expired', changed_at = $5 WHERE ${ANY} AND state IN ('Retiring', 'Ending') RETURNING *`,
+          [...identity(subject), hashes, new Date(now())],
+        );
+        return { result: undefined, ...published(subject, rows.map(readRow)) };
+      }),
+
+    recordRotateRequest: (subject, sha256, value) =>
+      change(subject, 'token.record-request', async (tx) => {
+        await tx.query(`UPDATE token SET rotate_request = $5 WHERE ${ONE} AND state <> 'Revoked'`, [
+          ...identity(subject),
+          sha256,
+          value,
+        ]);
+        return { result: undefined, hashes: [], changes: [], detail: { value } };
       }),
 
     setTokenPolicy: (subject, hashes, { scopes, rate }) =>
       change(subject, 'token.set-policy', async (tx) => {
         const { rows } = await tx.query<StoredRow>(
-          `UPDATE token SET scopes = $5, rate = $7, changed_at = $6
-            WHERE installation = $1 AND namespace = $2 AND name = $3 AND sha256 = ANY($4) AND state <> 'Revoked' RETURNING *`,
-          [installation, subject.namespace, subject.name, hashes, scopes, new Date(now()), rate],
+          `UPDATE token SET scopes = $5, rate = $7, changed_at = $6 WHERE ${ANY} AND state <> 'Revoked' RETURNING *`,
+          [...identity(subject), hashes, scopes, new Date(now()), rate],
         );
-        const changed = rows.map(readRow);
-        return {
-          result: undefined,
-          hashes: changed.map((row) => row.sha256),
-          changes: changed.map((row) => entry(subject, row)),
-          detail: { tokens: changed.map((row) => row.id), scopes, rate },
-        };
+        const { detail, ...rest } = published(subject, rows.map(readRow));
+        return { result: undefined, ...rest, detail: { ...detail, scopes, rate } };
       }),
 
     revokeTokens: (subject, hashes, reason) =>
@@ -184,35 +232,8 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
           result: undefined,
           hashes: revoked.map((row) => row.sha256),
           changes: revoked.map(removal),
-          detail: { tokens: revoked.map((row) => row.id), reason },
+          detail: { tokens: idsOf(revoked), reason },
         };
       }),
   };
-}
-
-function readRow(row: StoredRow): TokenRow {
-  return {
-    sha256: row.sha256,
-    id: row.id,
-    appId: row.app_id,
-    objectUid: row.object_uid,
-    environment: row.environment,
-    policy: { scopes: row.scopes, rate: row.rate },
-    state: row.state,
-    expiresAt: row.expires_at?.getTime() ?? null,
-    revision: row.revision,
-    changedAt: row.changed_at.getTime(),
-  };
-}
-
-function entry({ namespace, name }: Subject, row: TokenRow): EntryChange {
-  const { id, appId, environment, expiresAt } = row;
-  const { scopes, rate } = row.policy;
-  const policy = { scopes: scopes === null ? null : [...scopes], rate };
-  const body = { id, appId, namespace, name, environment, expiresAt, ...policy };
-  return { key: tokenEntryKey(row.sha256), body };
-}
-
-function removal(row: TokenRow): EntryChange {
-  return { key: tokenEntryKey(row.sha256), body: null };
 }

@@ -12,8 +12,22 @@ export type TokenPolicy = {
   readonly rate: Rate | null;
 };
 
-/** Retiring: replaced, valid until `expiresAt`. Revoked: not in the directory; kept so that an old backup of a Secret cannot bring it back. */
-export type TokenRow = {
+/**
+ * Pending: published, so that relays accept it, and not handed out yet. Active: in its Secret. Retiring: replaced, accepted until its end.
+ * Ending: the same, and found unused, so that its end is put off no more. Expired: over, whatever a relay's clock says; in the directory only
+ * for the relays to say so. Revoked: not in the directory; kept so that an old backup of a Secret cannot bring it back.
+ */
+export type TokenState = 'Pending' | 'Active' | 'Retiring' | 'Ending' | 'Expired' | 'Revoked';
+
+/** Epoch ms. */
+export type TokenEnd = {
+  /** null: no end. */
+  readonly expiresAt: number | null;
+  /** Accepted until then after `expiresAt`, with a header that says so; null: no grace. */
+  readonly graceUntil: number | null;
+};
+
+export type TokenRow = TokenEnd & {
   readonly sha256: string;
   readonly id: string;
   readonly appId: string;
@@ -21,31 +35,56 @@ export type TokenRow = {
   readonly environment: Environment;
   /** What the relays shall enforce for it. */
   readonly policy: TokenPolicy;
-  readonly state: 'Active' | 'Retiring' | 'Revoked';
-  /** Epoch ms; null: no end. */
-  readonly expiresAt: number | null;
+  readonly state: TokenState;
+  /** Epoch ms. */
+  readonly createdAt: number;
+  /** Since when it is the one in the Secret, epoch ms; the same as `createdAt` for one that was never Pending. null: not yet. */
+  readonly activatedAt: number | null;
+  /** When its successor was handed out, epoch ms; null: it has none. */
+  readonly retiringAt: number | null;
+  /** The value of the annotation relay-operator.dev/rotate that was acted on, or only seen, when it came to be; null: there was none. */
+  readonly rotateRequest: string | null;
   readonly revision: number;
   readonly changedAt: number;
 };
 
-export type MintToken = {
-  readonly appId: string;
-  readonly environment: Environment;
-  readonly policy: TokenPolicy;
-  readonly expiresAt: number | null;
-  /** Tokens that it replaces and that stay valid until the given time (epoch ms). */
-  readonly retire: readonly { readonly sha256: string; readonly until: number }[];
+/** A token that is replaced, and until when it goes on working. */
+export type RetireToken = TokenEnd & { readonly sha256: string };
+
+type Replacing = {
+  /** When it took its place, epoch ms: from then on the overlap counts. */
+  readonly at: number;
+  readonly rotateRequest: string | null;
+  /** Tokens that it replaces. */
+  readonly retire: readonly RetireToken[];
   /** Tokens that stop working with this change. */
   readonly revoke: readonly string[];
 };
 
+export type MintToken = Replacing & {
+  readonly state: 'Pending' | 'Active';
+  readonly appId: string;
+  readonly environment: Environment;
+  readonly policy: TokenPolicy;
+  readonly expiresAt: number | null;
+};
+
+export type PromoteToken = Replacing & { readonly sha256: string };
+
 /** The bearer tokens of the registry (registry.ts). */
 export interface TokenRegistry {
-  /** The Active and Retiring tokens of this identity, and the Revoked ones that the object with this UID was responsible for; newest first. */
+  /** The tokens of this identity that are in the directory, and the Revoked ones that the object with this UID was responsible for; newest first. */
   findTokens(ref: ObjectRef, uid: string): Promise<readonly TokenRow[]>;
-  /** Mints the Active token, and retires and revokes others with the same revision. Returns the plain token, which is stored nowhere. */
+  /** Mints a token, and retires and revokes others with the same revision. Returns the plain token, which is stored nowhere. */
   mintToken(subject: Subject, mint: MintToken): Promise<Secret>;
-  setTokenExpiry(subject: Subject, sha256: string, expiresAt: number | null): Promise<void>;
+  /** The Pending token becomes the Active one, and the others go their way with the same revision. Does nothing when it is not Pending (any more). */
+  promoteToken(subject: Subject, promote: PromoteToken): Promise<void>;
+  /** `final`: a Retiring one is Ending from now on. Publishes only what relays have to know. */
+  setTokenEnd(subject: Subject, sha256: string, end: TokenEnd & { readonly final: boolean }): Promise<void>;
+  /** Retired tokens whose time is over. */
+  expireTokens(subject: Subject, hashes: readonly string[]): Promise<void>;
+  /** Notes that the annotation was acted on. Publishes nothing. */
+  recordRotateRequest(subject: Subject, sha256: string, value: string): Promise<void>;
   setTokenPolicy(subject: Subject, hashes: readonly string[], policy: TokenPolicy): Promise<void>;
   revokeTokens(subject: Subject, hashes: readonly string[], reason: string): Promise<void>;
 }

@@ -1,12 +1,14 @@
 import type { RelayToken } from '#crds/relay-token.ts';
 import { defaultedToken } from '#crds/relay-token.ts';
+import { timestamp } from '../engine/conditions.ts';
 import { TransientError } from '../engine/errors.ts';
 import { applySecret } from '../reconcile/apply-secret.ts';
 import type { Registry } from '../registry/registry.ts';
+import { stagedName } from '../rotation/staging.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Recorder } from '../world/recorder.ts';
 import type { Secrets } from '../world/secrets.ts';
-import { findToken, tokenSecret } from './secret.ts';
+import { findToken, stagedSecret, tokenSecret } from './secret.ts';
 import type { TokenStep } from './step.ts';
 
 export type TokenSinks = {
@@ -26,8 +28,20 @@ export async function applyTokenStep(sinks: TokenSinks, object: RelayToken, step
       return sinks.tokens.addFinalizer(object);
     case 'MintToken':
       return mint(sinks, object, step);
-    case 'SetExpiry':
-      return sinks.registry.setTokenExpiry(subject, step.sha256, step.expiresAt);
+    case 'StageToken':
+      return stage(sinks, object, step);
+    case 'DropStaged':
+      return dropStaged(sinks, object, step);
+    case 'HandOut':
+      return sinks.secrets.replace(step.over, step.secret);
+    case 'PromoteToken':
+      return promote(sinks, object, step);
+    case 'SetEnd':
+      return sinks.registry.setTokenEnd(subject, step.sha256, step);
+    case 'ExpireTokens':
+      return sinks.registry.expireTokens(subject, step.hashes);
+    case 'RecordRequest':
+      return sinks.registry.recordRotateRequest(subject, step.sha256, step.value);
     case 'SetPolicy':
       return sinks.registry.setTokenPolicy(subject, step.hashes, step.policy);
     case 'RevokeTokens':
@@ -62,10 +76,66 @@ async function mint(
         object,
         'Warning',
         'TokenReissued',
-        `Secret ${secretName} no longer held the token: a new one is in it; the old one works on for 7 days (set spec.revoked to end it at once)`,
+        `Secret ${secretName} no longer held the token: a new one is in it; the old one works on${lost.until === null ? '' : ` until ${timestamp(lost.until)}`} (set spec.revoked to end it at once)`,
       );
     }
   }
   const token = await sinks.registry.mintToken({ namespace, name, uid }, mint);
   await applySecret(sinks, object, tokenSecret(object, mint.appId, sinks.relayUrl, token.reveal()));
+}
+
+/** Published first, staged second: killed in between, the next reconcile finds a Pending token that is in no Secret, and drops it. */
+async function stage(
+  sinks: TokenSinks,
+  object: RelayToken,
+  { mint }: Extract<TokenStep, { do: 'StageToken' }>,
+): Promise<void> {
+  const { namespace, name, uid } = object.metadata;
+  const place = { namespace, name: stagedName(defaultedToken(name, object.spec).secretName) };
+  if ((await sinks.secrets.readLive(place)) !== undefined) {
+    const message = `Secret ${place.name} exists, and the next token cannot be staged there`;
+    sinks.recorder.event(
+      object,
+      'Warning',
+      'RotationBlocked',
+      `${message}: delete it, or choose another spec.secretName`,
+    );
+    throw new TransientError('conflict', message, { quiet: true });
+  }
+  const token = await sinks.registry.mintToken({ namespace, name, uid }, mint);
+  await sinks.secrets.create(stagedSecret(object, mint.appId, sinks.relayUrl, token.reveal()));
+}
+
+async function dropStaged(
+  sinks: TokenSinks,
+  object: RelayToken,
+  { sha256 }: Extract<TokenStep, { do: 'DropStaged' }>,
+): Promise<void> {
+  const { namespace, name, uid } = object.metadata;
+  // A cache that lags must not drop a token that is safely staged, or handed out already.
+  const { secretName } = defaultedToken(name, object.spec);
+  for (const place of [stagedName(secretName), secretName]) {
+    const secret = await sinks.secrets.readLive({ namespace, name: place });
+    if (secret !== undefined && secret.owner?.uid === uid && findToken([secret], sha256) !== undefined)
+      throw new TransientError('StaleCache', `Secret ${place} holds its token after all`, { quiet: true });
+  }
+  await sinks.registry.revokeTokens({ namespace, name, uid }, [sha256], 'never handed out');
+}
+
+async function promote(
+  sinks: TokenSinks,
+  object: RelayToken,
+  { promote }: Extract<TokenStep, { do: 'PromoteToken' }>,
+): Promise<void> {
+  const { namespace, name, uid } = object.metadata;
+  await sinks.registry.promoteToken({ namespace, name, uid }, promote);
+  const { secretName } = defaultedToken(name, object.spec);
+  const [old] = promote.retire;
+  const until = old?.expiresAt ?? null;
+  sinks.recorder.event(
+    object,
+    'Normal',
+    'Rotated',
+    `Secret ${secretName} holds a new token; the old one works on${until === null ? '' : ` until ${timestamp(until)}`}`,
+  );
 }

@@ -6,6 +6,7 @@ import { evaluateEnforced } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
 import { isLatched } from '../reconcile/conditions.ts';
 import { secretState } from '../reconcile/secret-state.ts';
+import type { CredentialUse, CredentialUses } from '../registry/credential-use.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { TokenRow } from '../registry/token-registry.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
@@ -20,6 +21,7 @@ export type TokenSources = {
   readonly secrets: Secrets;
   readonly registry: Registry;
   readonly enforcement: Enforcement;
+  readonly uses: CredentialUses;
   readonly relayUrl: string;
   /** Epoch ms. */
   readonly now: () => number;
@@ -43,9 +45,17 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
     rows,
     secret: secretState(secret, uid, TOKEN_SECRET_TYPE),
     strays: sources.secrets.ownedBy(uid).filter((owned) => deleting || owned.name !== spec.secretName),
+    uses: await usesOf(sources, rows),
+    usesKnownUntil: sources.uses.knownUntil(),
     relayUrl: sources.relayUrl,
     enforced: enforcedOf(sources, object, rows, now),
   };
+}
+
+async function usesOf({ uses }: TokenSources, rows: readonly TokenRow[]): Promise<Record<string, CredentialUse>> {
+  const appIds = new Set(rows.filter((row) => row.state === 'Retiring').map((row) => row.appId));
+  const known = await Promise.all([...appIds].map((appId) => uses.of(appId)));
+  return Object.fromEntries(known.flatMap((ofApp) => [...ofApp]));
 }
 
 async function appOf(sources: TokenSources, ref: ObjectRef): Promise<AppOfToken> {

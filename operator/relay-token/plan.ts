@@ -5,7 +5,11 @@ import { defaultedToken, type DefaultedToken } from '#crds/relay-token.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
 import type { MintToken, TokenPolicy, TokenRow } from '../registry/token-registry.ts';
-import { live, newest } from './rows.ts';
+import { requestedRotation } from '../rotation/rotate-request.ts';
+import { stagedName } from '../rotation/staging.ts';
+import { planRetirements, retired } from './retirement.ts';
+import { dueOf, planHandover, rotationRequest } from './rotation.ts';
+import { live, newest, replaced, working } from './rows.ts';
 import { findToken, tokenSecret } from './secret.ts';
 import type { TokenSnapshot } from './snapshot.ts';
 import type { TokenPlan, TokenStep } from './step.ts';
@@ -13,12 +17,10 @@ import { blockedPlan, revokedPlan, settledPlan, waitingPlan } from './status.ts'
 
 const DONE = { kind: 'done' } as const;
 
-/** How long a token that lost its Secret goes on working for whoever read it in time. The `overlap` of rotation, once that is declared. */
-const OVERLAP_MS = 168 * 3_600_000;
 /** How long a new token waits for its app before it says so. */
 const PATIENCE_MS = 2_000;
-/** A Secret that is deleted over and over leaves this many retiring tokens at the most. */
-const MOST_RETIRING = 3;
+/** A Secret that is deleted over and over leaves this many replaced tokens at the most. */
+const MOST_REPLACED = 8;
 
 /** Decides the next steps for one token. Pure: golden pairs in `testdata/` are its test. */
 export function planToken(snapshot: TokenSnapshot): TokenPlan {
@@ -33,7 +35,7 @@ export function planToken(snapshot: TokenSnapshot): TokenPlan {
   if (spec.revoked) return planRevoked(snapshot);
   // Neither does taking rights away, also from tokens that were replaced and still work.
   const policy = policyOf(spec);
-  const others = live(snapshot.rows).filter((row) => !isDeepStrictEqual(row.policy, policy));
+  const others = working(snapshot.rows).filter((row) => !isDeepStrictEqual(row.policy, policy));
   if (others.length > 0) return step({ do: 'SetPolicy', hashes: others.map((row) => row.sha256), policy });
   if (snapshot.secret.kind === 'foreign') {
     const message = `Secret ${spec.secretName} exists and is not this token's (${snapshot.secret.why}): delete it, or choose another spec.secretName`;
@@ -53,63 +55,94 @@ export function planToken(snapshot: TokenSnapshot): TokenPlan {
   }
   if (app.kind === 'unregistered')
     return waitingPlan(snapshot, REASON.AppNotReady, `RelayApp ${spec.appName} is not registered yet`);
-  const ended = endedRows(snapshot, app.appId);
-  if (ended.length > 0) return step({ do: 'RevokeTokens', hashes: ended, reason: 'ended' });
+  // Tokens of an app that was deleted and registered anew.
+  const orphans = live(snapshot.rows).filter((row) => row.appId !== app.appId);
+  if (orphans.length > 0)
+    return step({ do: 'RevokeTokens', hashes: orphans.map((row) => row.sha256), reason: 'app registered anew' });
   return planLive(snapshot, spec, app.appId);
 }
 
-/** Tokens of an app that was deleted and registered anew, and replaced ones whose time is over. */
-function endedRows({ rows, now }: TokenSnapshot, appId: string): string[] {
-  return live(rows)
-    .filter(
-      (row) => row.appId !== appId || (row.state === 'Retiring' && row.expiresAt !== null && row.expiresAt <= now),
-    )
-    .map((row) => row.sha256);
+function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string): TokenPlan {
+  const { object, rows, secret, strays, now, relayUrl, uses, usesKnownUntil } = snapshot;
+  const { rotation, secretName } = spec;
+  const hardEnd = spec.expiresAt === undefined ? null : Date.parse(spec.expiresAt);
+  const retirements = planRetirements({ now, rows, rotation, hardEnd, secretName, uses, usesKnownUntil });
+  if (retirements.steps.length > 0) return { steps: retirements.steps, outcome: DONE };
+  const active = rows.find((row) => row.state === 'Active');
+  const pending = rows.find((row) => row.state === 'Pending');
+  const dated = [active, pending].find((row) => row !== undefined && row.expiresAt !== hardEnd);
+  if (dated !== undefined)
+    return step({ do: 'SetEnd', sha256: dated.sha256, expiresAt: hardEnd, graceUntil: null, final: false });
+  const mint: Mint = {
+    appId,
+    environment: spec.environment,
+    policy: policyOf(spec),
+    expiresAt: hardEnd,
+    at: now,
+    rotateRequest: requestedRotation(object.metadata) ?? active?.rotateRequest ?? null,
+  };
+  if (active === undefined) {
+    if (hardEnd !== null && hardEnd <= now) return settledPlan(snapshot, spec, { active: undefined, retirements });
+    const revoke = pending === undefined ? [] : [pending.sha256];
+    return step({ do: 'MintToken', mint: { ...mint, state: 'Active', retire: [], revoke }, lost: null });
+  }
+
+  const staged = strays.find(({ name }) => name === stagedName(secretName));
+  const others = strays.filter((stray) => stray !== staged);
+  const token = findToken(secret.kind === 'ours' ? [secret.secret, ...strays] : strays, active.sha256);
+  const desired = token === undefined ? undefined : tokenSecret(object, appId, relayUrl, token);
+  const retire = replacing(snapshot, spec, active);
+  const lost = desired === undefined;
+  const handover = planHandover({ snapshot, appId, active, pending, staged, retire, lost });
+  if (handover !== undefined && handover !== 'wait') return step(handover);
+  // While the next one waits for the relays as well: an edit of the Secret is undone at once.
+  if (desired !== undefined && (secret.kind !== 'ours' || !satisfies(secret.secret, desired)))
+    return step({ do: 'ApplySecret', secret: desired });
+  if (handover === 'wait') return settledPlan(snapshot, spec, { active, retirements });
+
+  if (desired === undefined) return planReissue(snapshot, spec, active, mint);
+  const [stray] = staged === undefined ? others : [staged, ...others];
+  if (stray !== undefined) return step({ do: 'DeleteSecret', secret: stray });
+  const request = rotationRequest(object, active);
+  if (request.kind === 'unrecorded') return step({ do: 'RecordRequest', sha256: active.sha256, value: request.value });
+  const over = hardEnd !== null && hardEnd <= now;
+  if (!over && (request.kind === 'rotate' || dueOf(active, rotation, now) <= now))
+    return step({ do: 'StageToken', mint: { ...mint, state: 'Pending', retire: [], revoke: [] } });
+  return settledPlan(snapshot, spec, { active, retirements });
 }
 
-function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string): TokenPlan {
-  const { object, rows, secret, strays, now, relayUrl } = snapshot;
-  const expiresAt = spec.expiresAt === undefined ? null : Date.parse(spec.expiresAt);
-  // A hard end holds for what was replaced as well.
-  const late = rows.find(
-    (row) => row.state === 'Retiring' && expiresAt !== null && (row.expiresAt ?? Infinity) > expiresAt,
-  );
-  if (late !== undefined) return step({ do: 'SetExpiry', sha256: late.sha256, expiresAt });
-  const active = rows.find((row) => row.state === 'Active');
-  const mint = { appId, environment: spec.environment, policy: policyOf(spec), expiresAt };
-  if (active === undefined) {
-    if (expiresAt !== null && expiresAt <= now) return settledPlan(snapshot, spec, undefined);
-    return step({ do: 'MintToken', mint: { ...mint, retire: [], revoke: [] }, lost: null });
-  }
-  const ours = secret.kind === 'ours' ? [secret.secret, ...strays] : strays;
-  const token = findToken(ours, active.sha256);
-  if (token === undefined) {
-    return planReissue(snapshot, active, mint);
-  }
-  if (active.expiresAt !== expiresAt) return step({ do: 'SetExpiry', sha256: active.sha256, expiresAt });
-  const desired = tokenSecret(object, appId, relayUrl, token);
-  if (secret.kind !== 'ours' || !satisfies(secret.secret, desired)) return step({ do: 'ApplySecret', secret: desired });
-  const [stray] = strays;
-  if (stray !== undefined) return step({ do: 'DeleteSecret', secret: stray });
-  return settledPlan(snapshot, spec, active);
+type Mint = Omit<MintToken, 'state' | 'retire' | 'revoke'>;
+
+/** What becomes of the active token, and of those before it, when another one takes its place now. */
+function replacing(
+  { rows, now }: TokenSnapshot,
+  { rotation, expiresAt }: DefaultedToken,
+  active: TokenRow,
+): Pick<MintToken, 'retire' | 'revoke'> {
+  const hardEnd = expiresAt === undefined ? null : Date.parse(expiresAt);
+  const tooMany = replaced(rows).slice(MOST_REPLACED - 1);
+  return { retire: [retired(active, rotation, hardEnd, now)], revoke: tooMany.map((row) => row.sha256) };
 }
 
 /** No Secret holds the active token: a new one. */
-function planReissue(
-  { object, rows, now }: TokenSnapshot,
-  active: TokenRow,
-  mint: Pick<MintToken, 'appId' | 'environment' | 'policy' | 'expiresAt'>,
-): TokenPlan {
-  // The status names a token only once it is in its Secret. Of another object's (a rebuilt cluster) nobody can say who has it.
-  const handedOut = active.objectUid !== object.metadata.uid || object.status?.tokenId === active.id;
-  const lost = { sha256: active.sha256, handedOut };
+function planReissue(snapshot: TokenSnapshot, spec: DefaultedToken, active: TokenRow, mint: Mint): TokenPlan {
+  const { object } = snapshot;
+  // The status names a token only once it is in its Secret, and one that was staged is Active only then. Of another object's (a rebuilt
+  // cluster) nobody can say who has it.
+  const handedOut =
+    active.objectUid !== object.metadata.uid ||
+    object.status?.tokenId === active.id ||
+    active.activatedAt !== active.createdAt;
+  const { sha256 } = active;
   // The operator was killed before it could hand it out: nobody has it.
-  if (!handedOut) return step({ do: 'MintToken', mint: { ...mint, retire: [], revoke: [active.sha256] }, lost });
+  if (!handedOut) {
+    const lost = { sha256, handedOut, until: null };
+    return step({ do: 'MintToken', mint: { ...mint, state: 'Active', retire: [], revoke: [sha256] }, lost });
+  }
   // A deleted Secret is repaired, not a kill switch: the old one works on for whoever has read it.
-  const until = Math.min(now + OVERLAP_MS, active.expiresAt ?? Number.POSITIVE_INFINITY);
-  const tooMany = rows.filter((row) => row.state === 'Retiring').slice(MOST_RETIRING - 1);
-  const replace = { retire: [{ sha256: active.sha256, until }], revoke: tooMany.map((row) => row.sha256) };
-  return step({ do: 'MintToken', mint: { ...mint, ...replace }, lost });
+  const replace = replacing(snapshot, spec, active);
+  const lost = { sha256, handedOut, until: replace.retire[0]?.expiresAt ?? null };
+  return step({ do: 'MintToken', mint: { ...mint, state: 'Active', ...replace }, lost });
 }
 
 function planRevoked(snapshot: TokenSnapshot): TokenPlan {

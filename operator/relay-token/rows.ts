@@ -5,6 +5,16 @@ export function live(rows: readonly TokenRow[]): readonly TokenRow[] {
   return rows.filter((row) => row.state !== 'Revoked');
 }
 
+/** Those that relays accept, or will. */
+export function working(rows: readonly TokenRow[]): readonly TokenRow[] {
+  return live(rows).filter((row) => row.state !== 'Expired');
+}
+
+/** Replaced, and accepted until their end. */
+export function replaced(rows: readonly TokenRow[]): readonly TokenRow[] {
+  return rows.filter((row) => row.state === 'Retiring' || row.state === 'Ending');
+}
+
 /** The row that changed last: what `Enforced` speaks of. */
 export function newest(rows: readonly TokenRow[]): TokenRow | undefined {
   return rows.reduce<TokenRow | undefined>(

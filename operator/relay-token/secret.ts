@@ -2,6 +2,7 @@ import { MANAGED_LABEL, TOKEN_SECRET_TYPE } from '#crds/api-group.ts';
 import { defaultedToken, type RelayToken } from '#crds/relay-token.ts';
 import { tokenHash } from '#crds/token-format.ts';
 import { withShape } from '../reconcile/secret-state.ts';
+import { stagedName } from '../rotation/staging.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
 const TOKEN = 'RELAY_TOKEN';
@@ -28,6 +29,12 @@ export function tokenSecret(
       ...(spec.expiresAt === undefined ? {} : { RELAY_TOKEN_EXPIRES_AT: spec.expiresAt }),
     },
   });
+}
+
+/** Where the next token waits until every relay knows it. */
+export function stagedSecret(object: RelayToken, appId: string, relayUrl: string, token: string): DesiredSecret {
+  const desired = tokenSecret(object, appId, relayUrl, token);
+  return { ...desired, name: stagedName(desired.name) };
 }
 
 /** The plain token with this hash, if one of these Secrets holds it. */

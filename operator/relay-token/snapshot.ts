@@ -1,6 +1,7 @@
 import type { RelayToken } from '#crds/relay-token.ts';
 import type { Enforced } from '../directory/enforcement.ts';
 import type { SecretState } from '../reconcile/secret-state.ts';
+import type { CredentialUse } from '../registry/credential-use.ts';
 import type { TokenRow } from '../registry/token-registry.ts';
 import type { StoredSecret } from '../world/secrets.ts';
 
@@ -18,8 +19,12 @@ export type TokenSnapshot = {
   readonly app: AppOfToken;
   readonly rows: readonly TokenRow[];
   readonly secret: SecretState;
-  /** Ours, under a name that is no longer wanted; all of ours while the object is being deleted. */
+  /** Ours, under another name: where the next token is staged, or a name that is no longer wanted; all of ours while the object is being deleted. */
   readonly strays: readonly StoredSecret[];
+  /** Who still uses a token that was replaced, by the token's id; asked only while there is one. */
+  readonly uses: Readonly<Record<string, CredentialUse>>;
+  /** Up to when it is known what was used, epoch ms; null: it is not. */
+  readonly usesKnownUntil: number | null;
   /** What RELAY_URL says. */
   readonly relayUrl: string;
   /** Of the newest revision among the rows; absent without rows. */

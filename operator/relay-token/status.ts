@@ -11,48 +11,88 @@ import {
   reportEnforced,
   stalled,
   warning,
+  type Caution,
   type DesiredCondition,
 } from '../reconcile/conditions.ts';
+import { timestamp } from '../engine/conditions.ts';
 import type { TokenRow } from '../registry/token-registry.ts';
-import { newest } from './rows.ts';
+import type { RetirementOutlook } from './retirement.ts';
+import { dueOf } from './rotation.ts';
+import { newest, replaced } from './rows.ts';
 import type { TokenSnapshot } from './snapshot.ts';
 import type { TokenPlan } from './step.ts';
 
-/** Everything is as declared; `active` is absent when the token's time was over before it was ever minted. */
-export function settledPlan(snapshot: TokenSnapshot, spec: DefaultedToken, active: TokenRow | undefined): TokenPlan {
+type Settled = {
+  /** Absent when the token's time was over before it was ever minted. */
+  readonly active: TokenRow | undefined;
+  readonly retirements: Pick<RetirementOutlook, 'cautions' | 'wakes'>;
+};
+
+/** Everything is as declared, or waits for the relays. */
+export function settledPlan(snapshot: TokenSnapshot, spec: DefaultedToken, settled: Settled): TokenPlan {
   const { now } = snapshot;
-  const expired = spec.expiresAt !== undefined && Date.parse(spec.expiresAt) <= now;
-  const conditions = expired
-    ? [
-        notReady(REASON.Expired, `expired at ${spec.expiresAt}: set a later spec.expiresAt`),
-        credentialsReady('False', REASON.Expired, `expired at ${spec.expiresAt}`),
-      ]
-    : [
-        ready(REASON.Reconciled, `token ${active?.id ?? ''} is published`),
-        credentialsReady('True', REASON.Issued, `Secret ${spec.secretName} holds the token`),
-      ];
-  const ends = snapshot.rows
-    .filter((row) => row.state !== 'Revoked')
-    .flatMap((row) => (row.expiresAt !== null && row.expiresAt > now ? [row.expiresAt - now] : []));
-  return published(
-    snapshot,
-    {
-      ...(active === undefined ? {} : { tokenId: active.id, appId: active.appId }),
+  const { active, retirements } = settled;
+  const hardEnd = spec.expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(spec.expiresAt);
+  const conditions =
+    hardEnd <= now
+      ? [
+          notReady(REASON.Expired, `expired at ${spec.expiresAt}: set a later spec.expiresAt`),
+          credentialsReady('False', REASON.Expired, `expired at ${spec.expiresAt}`),
+        ]
+      : [
+          ready(REASON.Reconciled, `token ${active?.id ?? ''} is published`),
+          credentialsReady('True', REASON.Issued, `Secret ${spec.secretName} holds the token`),
+        ];
+  const due = active === undefined || hardEnd <= now ? Number.POSITIVE_INFINITY : dueOf(active, spec.rotation, now);
+  const plan = published(snapshot, {
+    fields: {
+      ...(active === undefined ? {} : activeFields(snapshot.rows, active, due)),
       secretName: spec.secretName,
       ...(spec.expiresAt === undefined ? {} : { expiresAt: spec.expiresAt }),
     },
     conditions,
-    ends,
-  );
+    cautions: retirements.cautions,
+    wakeIn: [...retirements.wakes, hardEnd, due].flatMap((at) => (Number.isFinite(at) && at > now ? [at - now] : [])),
+  });
+  return retirements.cautions.length === 0 ? plan : { ...plan, oldInUse: retirements.cautions.length };
+}
+
+function activeFields(rows: readonly TokenRow[], active: TokenRow, due: number): Partial<RelayTokenStatus> {
+  const { activatedAt, createdAt } = active;
+  const handled = active.rotateRequest ?? undefined;
+  const rotation = {
+    ...(activatedAt === null || activatedAt === createdAt ? {} : { last: timestamp(activatedAt) }),
+    ...(Number.isFinite(due) ? { next: timestamp(due) } : {}),
+  };
+  return {
+    tokenId: active.id,
+    appId: active.appId,
+    credentials: rows.flatMap(credentialOf).slice(0, MOST_CREDENTIALS),
+    ...(Object.keys(rotation).length === 0 ? {} : { rotation }),
+    ...(handled === undefined ? {} : { handledRequests: { rotate: handled } }),
+  };
+}
+
+const MOST_CREDENTIALS = 16;
+
+/** What exists. One that was put an end to is said nothing of. */
+function credentialOf(row: TokenRow): NonNullable<RelayTokenStatus['credentials']> {
+  const state = replaced([row]).length > 0 ? 'Retiring' : row.state;
+  if (state !== 'Pending' && state !== 'Active' && state !== 'Retiring') return [];
+  const ends = row.expiresAt === null ? {} : { expiresAt: timestamp(row.expiresAt) };
+  return [{ id: row.id, state, createdAt: timestamp(row.createdAt), ...ends }];
 }
 
 export function revokedPlan(snapshot: TokenSnapshot): TokenPlan {
   const { secretName } = defaultedToken(snapshot.object.metadata.name, snapshot.object.spec);
   const appId = newest(snapshot.rows)?.appId;
-  return published(snapshot, { secretName, ...(appId === undefined ? {} : { appId }) }, [
-    notReady(REASON.Revoked, 'revoked by spec.revoked: no valid token exists'),
-    credentialsReady('False', REASON.Revoked, 'revoked by spec.revoked'),
-  ]);
+  return published(snapshot, {
+    fields: { secretName, ...(appId === undefined ? {} : { appId }) },
+    conditions: [
+      notReady(REASON.Revoked, 'revoked by spec.revoked: no valid token exists'),
+      credentialsReady('False', REASON.Revoked, 'revoked by spec.revoked'),
+    ],
+  });
 }
 
 /** The app comes by itself, and its arrival reconciles this token. */
@@ -79,12 +119,15 @@ export function blockedPlan(snapshot: TokenSnapshot, message: string): TokenPlan
   );
 }
 
-function published(
-  snapshot: TokenSnapshot,
-  fields: Partial<RelayTokenStatus>,
-  conditions: readonly DesiredCondition[],
-  wakeIn: readonly number[] = [],
-): TokenPlan {
+type Published = {
+  readonly fields: Partial<RelayTokenStatus>;
+  readonly conditions: readonly DesiredCondition[];
+  readonly cautions?: readonly Caution[];
+  /** In ms. */
+  readonly wakeIn?: readonly number[];
+};
+
+function published(snapshot: TokenSnapshot, { fields, conditions, cautions = [], wakeIn = [] }: Published): TokenPlan {
   const { object, now } = snapshot;
   const { generation } = object.metadata;
   const former = object.status?.conditions ?? [];
@@ -95,7 +138,11 @@ function published(
     observedGeneration: generation,
     ...fields,
     ...revisionOf(report.former ? object.status?.revision : last?.revision),
-    conditions: conditionsOf({ former, now, generation }, [...conditions, fullAccess(object), report.condition]),
+    conditions: conditionsOf({ former, now, generation }, [
+      ...conditions,
+      warning([...fullAccess(object), ...cautions]),
+      report.condition,
+    ]),
   };
   const wakes = [...wakeIn, ...(report.pending ? [2_000] : [])];
   return {
@@ -127,7 +174,7 @@ function unpublished(
       observedGeneration: generation,
       conditions: conditionsOf({ former, now, generation }, [
         ...conditions,
-        fullAccess(object),
+        warning(fullAccess(object)),
         findCondition(former, CONDITION.Enforced),
       ]),
     },
@@ -136,13 +183,13 @@ function unpublished(
 }
 
 /** Compatible, and worth a word: whoever has the token may do everything with the app. */
-function fullAccess({ metadata, spec }: TokenSnapshot['object']): DesiredCondition | undefined {
+function fullAccess({ metadata, spec }: TokenSnapshot['object']): readonly Caution[] {
   const { revoked, scopes } = defaultedToken(metadata.name, spec);
-  if (revoked || scopes !== null) return undefined;
-  return warning([
+  if (revoked || scopes !== null) return [];
+  return [
     {
       reason: REASON.FullAccess,
       message: 'without spec.scopes the token may do everything: list what it needs, such as [events:publish]',
     },
-  ]);
+  ];
 }

@@ -1,16 +1,25 @@
 import type { RelayTokenStatus } from '#crds/relay-token.ts';
-import type { MintToken, TokenPolicy } from '../registry/token-registry.ts';
+import type { MintToken, PromoteToken, TokenEnd, TokenPolicy } from '../registry/token-registry.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
-/** The token that no Secret holds any more, and whether one ever did. */
-export type LostToken = { readonly sha256: string; readonly handedOut: boolean };
+/** The token that no Secret holds any more, whether one ever did, and until when it works on for whoever has it (epoch ms). */
+export type LostToken = { readonly sha256: string; readonly handedOut: boolean; readonly until: number | null };
 
 /** One effect. `apply.ts` carries it out, and then everything is observed and planned again. */
 export type TokenStep =
   | { readonly do: 'AddFinalizer' }
   /** Mints, and writes the plain token into its Secret: the two cannot be apart, because nobody else ever knows the token. */
   | { readonly do: 'MintToken'; readonly mint: MintToken; readonly lost: LostToken | null }
-  | { readonly do: 'SetExpiry'; readonly sha256: string; readonly expiresAt: number | null }
+  /** Mints the next token as Pending, and puts the plain token into a Secret of its own, where nobody reads it yet. */
+  | { readonly do: 'StageToken'; readonly mint: MintToken }
+  /** A Pending token whose value is in no Secret: nobody will ever know it. */
+  | { readonly do: 'DropStaged'; readonly sha256: string }
+  /** The staged value takes the place of the old one, but only of the one that was seen. */
+  | { readonly do: 'HandOut'; readonly over: StoredSecret; readonly secret: DesiredSecret }
+  | { readonly do: 'PromoteToken'; readonly promote: PromoteToken }
+  | ({ readonly do: 'SetEnd'; readonly sha256: string; readonly final: boolean } & TokenEnd)
+  | { readonly do: 'ExpireTokens'; readonly hashes: readonly string[] }
+  | { readonly do: 'RecordRequest'; readonly sha256: string; readonly value: string }
   | { readonly do: 'SetPolicy'; readonly hashes: readonly string[]; readonly policy: TokenPolicy }
   | { readonly do: 'RevokeTokens'; readonly hashes: readonly string[]; readonly reason: string }
   | { readonly do: 'ApplySecret'; readonly secret: DesiredSecret }
@@ -24,5 +33,7 @@ export type TokenPlan = {
   readonly await?: number;
   /** The relays have not all agreed yet. */
   readonly pending?: boolean;
+  /** How many replaced tokens are used beyond their overlap. */
+  readonly oldInUse?: number;
   readonly outcome: { readonly kind: 'done' } | { readonly kind: 'requeueAfter'; readonly ms: number };
 };

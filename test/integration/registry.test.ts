@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { defaultedAccess } from '#crds/access.ts';
-import { appEntryBody } from '#crds/directory/entry-body.ts';
+import { appEntryBody, tokenEntryBody, type TokenEntryBody } from '#crds/directory/entry-body.ts';
 import { readEntry, type EntryPayload } from '#crds/directory/entry.ts';
 import { Keyring, Secret } from '#crds/keyring.ts';
 import { unseal } from '#crds/sealed.ts';
@@ -15,7 +15,7 @@ import { createRegistryLog } from '#operator/postgres/registry-log.ts';
 import type { AppPolicy, AppRow, WebhookHeaders } from '#operator/registry/app-registry.ts';
 import type { Registry } from '#operator/registry/registry.ts';
 import type { Subject } from '#operator/registry/subject.ts';
-import type { MintToken, TokenPolicy } from '#operator/registry/token-registry.ts';
+import type { MintToken, PromoteToken, TokenPolicy } from '#operator/registry/token-registry.ts';
 import { createDatabase } from '#test/parts/postgres-database.ts';
 
 // What the port (operator/registry/registry.ts) promises, of the adapter and a real PostgreSQL.
@@ -103,7 +103,19 @@ describe('the registry in PostgreSQL', () => {
     appId,
     environment: 'Live',
     policy: EVERYTHING,
+    state: 'Active',
     expiresAt: null,
+    at: now,
+    rotateRequest: null,
+    retire: [],
+    revoke: [],
+    ...more,
+  });
+  const end = (expiresAt: number) => ({ expiresAt, graceUntil: null, final: true });
+  const promote = (sha256: string, more: Partial<PromoteToken> = {}): PromoteToken => ({
+    sha256,
+    at: now,
+    rotateRequest: null,
     retire: [],
     revoke: [],
     ...more,
@@ -289,14 +301,21 @@ describe('the registry in PostgreSQL', () => {
 
       now += 1_000;
       const until = now + 60_000;
-      const retire = [{ sha256: tokenHash(first), until }];
+      const retire = [{ sha256: tokenHash(first), expiresAt: until, graceUntil: until + 1_000 }];
       const second = (await registry.mintToken(subject, mint(appId, { retire, environment: 'Test' }))).reveal();
       expect(second).toMatch(/^rly_test_/);
       expect(await registry.findTokens(subject, 'uid-t')).toMatchObject([
         { sha256: tokenHash(second), state: 'Active', revision: BASE + 3 },
-        { sha256: tokenHash(first), state: 'Retiring', expiresAt: until, revision: BASE + 3 },
+        {
+          sha256: tokenHash(first),
+          state: 'Retiring',
+          retiringAt: now,
+          expiresAt: until,
+          graceUntil: until + 1_000,
+          revision: BASE + 3,
+        },
       ]);
-      await registry.setTokenExpiry(subject, tokenHash(second), until + 1);
+      await registry.setTokenEnd(subject, tokenHash(second), end(until + 1));
       expect((await registry.findTokens(subject, 'uid-t'))[0]).toMatchObject({
         expiresAt: until + 1,
         revision: BASE + 4,
@@ -321,7 +340,7 @@ describe('the registry in PostgreSQL', () => {
       const everything = { crit: [], ...EVERYTHING };
       expect(await published(first)).toEqual(little);
       now += 1_000;
-      const retire = [{ sha256: first, until: now + 60_000 }];
+      const retire = [{ sha256: first, expiresAt: now + 60_000, graceUntil: null }];
       const second = tokenHash((await registry.mintToken(subject, mint(appId, { retire }))).reveal());
       expect(await published(second)).toEqual(everything);
       // Retired with what it had.
@@ -339,14 +358,65 @@ describe('the registry in PostgreSQL', () => {
       expect(await published(second)).toEqual(everything);
     });
 
+    test('a rotation: staged, promoted, put off, ended, over, forgotten; what relays need not know is no revision', async () => {
+      const { registry } = await lead();
+      const appId = await appOf(registry);
+      const entryOf = async (sha256: string): Promise<Partial<TokenEntryBody>> => {
+        const { rotated, expiresAt, graceUntil } = tokenEntryBody.parse((await payloadOf(`token/${sha256}`)).body);
+        return { rotated, expiresAt, graceUntil };
+      };
+      const rowOf = async (sha256: string) =>
+        (await registry.findTokens(subject, 'uid-t')).find((row) => row.sha256 === sha256);
+      const fresh = { rotated: false, expiresAt: null, graceUntil: null };
+      const old = tokenHash((await registry.mintToken(subject, mint(appId, { rotateRequest: 'monday' }))).reveal());
+      expect(await rowOf(old)).toMatchObject({ activatedAt: NOW, createdAt: NOW, rotateRequest: 'monday' });
+
+      now += 1_000;
+      const next = tokenHash((await registry.mintToken(subject, mint(appId, { state: 'Pending' }))).reveal());
+      expect(await rowOf(next)).toMatchObject({ state: 'Pending', activatedAt: null, revision: BASE + 3 });
+      expect([await entryOf(old), await entryOf(next)]).toEqual([fresh, fresh]);
+      await expect(registry.mintToken(subject, mint(appId, { state: 'Pending' }))).rejects.toMatchObject({
+        code: 'RegistryConflict',
+      });
+
+      now += 1_000;
+      const at = now - 10;
+      const until = now + 60_000;
+      const retire = [{ sha256: old, expiresAt: until, graceUntil: until + 10_000 }];
+      for (let twice = 0; twice < 2; twice += 1)
+        await registry.promoteToken(subject, promote(next, { at, retire, rotateRequest: 'tuesday' }));
+      expect(await rowOf(next)).toMatchObject({ state: 'Active', activatedAt: at, rotateRequest: 'tuesday' });
+      expect(await rowOf(old)).toMatchObject({ state: 'Retiring', retiringAt: at, revision: BASE + 4 });
+      expect(await entryOf(old)).toEqual({ rotated: true, expiresAt: until, graceUntil: until + 10_000 });
+
+      const later = { expiresAt: until + 1_000, graceUntil: until + 11_000 };
+      await registry.setTokenEnd(subject, old, { ...later, final: false });
+      expect(await rowOf(old)).toMatchObject({ state: 'Retiring', ...later, revision: BASE + 5 });
+      await registry.setTokenEnd(subject, old, { ...later, final: true });
+      expect(await rowOf(old)).toMatchObject({ state: 'Ending', ...later, revision: BASE + 5 });
+      await registry.recordRotateRequest(subject, next, 'wednesday');
+      expect(await rowOf(next)).toMatchObject({ rotateRequest: 'wednesday', revision: BASE + 4 });
+
+      await registry.expireTokens(subject, [old, next]);
+      expect(await rowOf(next)).toMatchObject({ state: 'Active' });
+      expect(await rowOf(old)).toMatchObject({ state: 'Expired', ...later, revision: BASE + 6 });
+      expect(await entryOf(old)).toEqual({ rotated: false, expiresAt: 0, graceUntil: null });
+      await registry.revokeTokens(subject, [old], 'ended');
+      expect(await published()).not.toContain(`token/${old}`);
+    });
+
     test('a revoked token stays revoked, whatever is asked of it afterwards', async () => {
       const { registry } = await lead();
       const appId = await appOf(registry);
       const sha256 = tokenHash((await registry.mintToken(subject, mint(appId))).reveal());
       await registry.revokeTokens(subject, [sha256], 'test');
-      await registry.setTokenExpiry(subject, sha256, now + 1_000);
+      await registry.setTokenEnd(subject, sha256, end(now + 1_000));
+      await registry.expireTokens(subject, [sha256]);
+      await registry.recordRotateRequest(subject, sha256, 'monday');
+      await registry.promoteToken(subject, promote(sha256));
       await registry.setTokenPolicy(subject, [sha256], EVERYTHING);
-      await registry.mintToken(subject, mint(appId, { retire: [{ sha256, until: now + 1_000 }], revoke: [sha256] }));
+      const retire = [{ sha256, expiresAt: now + 1_000, graceUntil: null }];
+      await registry.mintToken(subject, mint(appId, { retire, revoke: [sha256] }));
       const rows = await registry.findTokens(subject, 'uid-t');
       expect(rows.find((row) => row.sha256 === sha256)).toMatchObject({
         state: 'Revoked',
@@ -396,7 +466,10 @@ describe('the registry in PostgreSQL', () => {
       retireApp: () => old.retireApp(shop, appId, 'Delete'),
       purgeApps: () => old.purgeApps(now + 1),
       mintToken: () => old.mintToken({ ...token, name: 'another' }, mint(appId)),
-      setTokenExpiry: () => old.setTokenExpiry(token, sha256, now),
+      promoteToken: () => old.promoteToken(token, promote(sha256)),
+      setTokenEnd: () => old.setTokenEnd(token, sha256, end(now)),
+      expireTokens: () => old.expireTokens(token, [sha256]),
+      recordRotateRequest: () => old.recordRotateRequest(token, sha256, 'monday'),
       setTokenPolicy: () => old.setTokenPolicy(token, [sha256], EVERYTHING),
       revokeTokens: () => old.revokeTokens(token, [sha256], 'test'),
     };
@@ -441,7 +514,11 @@ describe('the registry in PostgreSQL', () => {
         () => registry.rebindApp(stranger, appId),
         () => registry.retireApp(stranger, appId, 'Delete'),
         () => registry.retireApp({ ...shop, name: 'another' }, appId, 'Delete'),
-        () => registry.setTokenExpiry({ ...stranger, name: 'ci' }, sha256, now),
+        () => registry.setTokenEnd({ ...stranger, name: 'ci' }, sha256, end(now)),
+        () => registry.expireTokens({ ...stranger, name: 'ci' }, [sha256]),
+        () => registry.recordRotateRequest({ ...stranger, name: 'ci' }, sha256, 'monday'),
+        () => registry.promoteToken({ ...stranger, name: 'ci' }, promote(sha256)),
+        () => registry.promoteToken({ ...token, name: 'another' }, promote(sha256)),
         () => registry.setTokenPolicy({ ...stranger, name: 'ci' }, [sha256], LITTLE),
         () => registry.setTokenPolicy({ ...token, name: 'another' }, [sha256], LITTLE),
         () => registry.revokeTokens({ ...stranger, name: 'ci' }, [sha256], 'test'),
@@ -449,7 +526,7 @@ describe('the registry in PostgreSQL', () => {
         () =>
           registry.mintToken(
             { ...stranger, name: 'thief' },
-            mint(appId, { retire: [{ sha256, until: now }], revoke: [sha256] }),
+            mint(appId, { retire: [{ sha256, ...end(now) }], revoke: [sha256] }),
           ),
       ];
       for (const attempt of attempts) await attempt().catch(() => undefined);
