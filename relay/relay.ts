@@ -49,7 +49,7 @@ import { createManagementServer, type ManagementSources } from './server/managem
 import { Memberships } from './server/memberships.ts';
 import { relayMetrics } from './server/metrics.ts';
 import { Outbox } from './server/outbox.ts';
-import { recheckSockets } from './server/rule-changes.ts';
+import { recheckSockets, reliesOnToken } from './server/rule-changes.ts';
 import { listen, listenManagement } from './server/server.ts';
 import type { RelaySocket } from './server/socket.ts';
 import { SocketRegistry } from './server/socket-registry.ts';
@@ -316,7 +316,12 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   });
 
   const rules = { directory, geography, wallClock: Date.now };
-  const stopRules = directory.onApplied(({ appIds }) => recheckSockets(appIds, registry, rules, metrics));
+  const stopRules = directory.onApplied(async ({ appIds, tokenApps }) => {
+    await Promise.all([
+      recheckSockets(appIds, registry, rules, metrics),
+      recheckSockets(tokenApps, registry, rules, metrics, reliesOnToken),
+    ]);
+  });
   const expiryWatch = new ExpiryWatch({
     directory,
     clock,

@@ -1,5 +1,14 @@
 import type { AppKey } from '../directory/directory.ts';
 import { keySignatureHolds } from './key-signature.ts';
+import { boundText } from './token-bound.ts';
+
+export type SignedChannel = {
+  readonly socketId: string;
+  readonly channel: string;
+  readonly channelData: string | undefined;
+  /** Of the bearer token that asked for the signature (token-bound.ts). */
+  readonly tokenId?: string | undefined;
+};
 
 /**
  * Whether `auth` (`KEY:hex`) lets this socket into the channel: HMAC-SHA256 over `socket_id:channel`, and `:channel_data` when the
@@ -8,10 +17,10 @@ import { keySignatureHolds } from './key-signature.ts';
  */
 export function channelSignatureHolds(
   auth: string,
-  signed: { readonly socketId: string; readonly channel: string; readonly channelData: string | undefined },
+  signed: SignedChannel,
   keys: readonly AppKey[],
   now: number,
 ): boolean {
   const tail = signed.channelData === undefined ? '' : `:${signed.channelData}`;
-  return keySignatureHolds(auth, `${signed.socketId}:${signed.channel}${tail}`, keys, now);
+  return keySignatureHolds(auth, boundText(signed.tokenId, `${signed.socketId}:${signed.channel}${tail}`), keys, now);
 }

@@ -1,3 +1,4 @@
+import { readBoundAuth } from '../auth/token-bound.ts';
 import type { AppKey, Directory } from '../directory/directory.ts';
 import { credentialOfSignature, newestOf } from './credential-of.ts';
 import type { CredentialUses } from './use-tally.ts';
@@ -19,10 +20,12 @@ export function countConnect(
 }
 
 /**
- * A signature, `KEY:hex`, that let a socket into a channel or signed it in. Some backend made it, which the socket's library is not.
+ * A signature, `KEY:hex`, that let a socket into a channel or signed it in. Some backend made it, which the socket's library is not. One that was
+ * made here, for a token's caller, is no use of a key: the relay takes the oldest, which would never be found unused.
  * @param holds whether it does with this key alone
  */
 export function countSignature(parts: Parts, appId: string, auth: string, holds: (key: AppKey) => boolean): void {
+  if (readBoundAuth(auth).tokenId !== undefined) return;
   const credential = credentialOfSignature(keysOf(parts, appId), auth, holds);
   if (credential !== undefined) parts.credentialUses.use(appId, credential, undefined, 1, parts.wallClock());
 }

@@ -8,6 +8,7 @@ import type { Position } from '#crds/directory/position.ts';
 import { Secret } from '#crds/keyring.ts';
 import { appAccessOf, type AppAccess } from '../access/app-access.ts';
 import { SigningKey } from '../auth/signing-key.ts';
+import { TokenIndex } from './token-index.ts';
 
 export type AppKey = {
   readonly id: string;
@@ -44,7 +45,12 @@ export type Token = Readonly<TokenEntryBody> & { readonly sha256: string; readon
 export type ClientCertificate = Readonly<CertificateEntryBody> & { readonly sha256: string };
 
 /** What the last step changed; removed ones are named too, and the apps of certificates. */
-export type DirectoryChange = { readonly appIds: ReadonlySet<string>; readonly tokenHashes: ReadonlySet<string> };
+export type DirectoryChange = {
+  readonly appIds: ReadonlySet<string>;
+  readonly tokenHashes: ReadonlySet<string>;
+  /** The apps that these tokens belong to, or did. */
+  readonly tokenApps: ReadonlySet<string>;
+};
 
 /** The directory as the gate sees it: in memory, whole, and never going back. */
 export interface Directory {
@@ -54,6 +60,10 @@ export interface Directory {
   appByKey(key: string): App | undefined;
   /** By the SHA-256 of the whole token, lower-case hex. */
   tokenByHash(sha256: string): Token | undefined;
+  /** The name of the RelayToken that the token with this public part belongs to. */
+  ownerOfToken(appId: string, tokenId: string): string | undefined;
+  /** Whether any token of this RelayToken is let in now: the present one, or one that it replaced. @param now epoch milliseconds */
+  acceptsTokenOf(appId: string, owner: string, now: number): boolean;
   /** A certificate that is registered for this app, by its fingerprint, lower-case hex. */
   certificateOf(appId: string, sha256: string): ClientCertificate | undefined;
   /** When the next thing of an app ends by the clock, later than `after` (both epoch milliseconds); undefined: nothing does. */
@@ -76,7 +86,7 @@ export interface Directory {
 export class DirectoryIndex {
   readonly #apps = new Map<string, App>();
   readonly #appsByKey = new Map<string, App>();
-  readonly #tokens = new Map<string, Token>();
+  readonly #tokens = new TokenIndex();
   /** By app, then by fingerprint: the same certificate may be registered for several. */
   readonly #certificates = new Map<string, Map<string, ClientCertificate>>();
 
@@ -90,13 +100,19 @@ export class DirectoryIndex {
     return this.#appsByKey.get(key);
   }
   tokenByHash(sha256: string): Token | undefined {
-    return this.#tokens.get(sha256);
+    return this.#tokens.byHash(sha256);
+  }
+  ownerOfToken(appId: string, tokenId: string): string | undefined {
+    return this.#tokens.ownerOf(appId, tokenId);
+  }
+  acceptsTokenOf(appId: string, owner: string, now: number): boolean {
+    return this.#tokens.accepts(appId, owner, now);
   }
   certificateOf(appId: string, sha256: string): ClientCertificate | undefined {
     return this.#certificates.get(appId)?.get(sha256);
   }
   nextEnd(appId: string, after: number): number | undefined {
-    let next = Infinity;
+    let next = this.#tokens.nextEnd(appId, after);
     for (const { notAfter } of this.#certificates.get(appId)?.values() ?? []) {
       if (notAfter !== null && notAfter > after && notAfter < next) next = notAfter;
     }
@@ -117,9 +133,9 @@ export class DirectoryIndex {
     for (const { key } of app.keys) this.#appsByKey.set(key, app);
   }
 
-  setToken(sha256: string, token: Token | undefined): void {
-    if (token === undefined) this.#tokens.delete(sha256);
-    else this.#tokens.set(sha256, token);
+  /** Returns what was there. */
+  setToken(sha256: string, token: Token | undefined): Token | undefined {
+    return this.#tokens.set(sha256, token);
   }
 
   setCertificate(appId: string, sha256: string, certificate: ClientCertificate | undefined): void {

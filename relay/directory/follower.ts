@@ -96,6 +96,12 @@ export class Follower implements Directory {
   tokenByHash(sha256: string): Token | undefined {
     return this.#index.tokenByHash(sha256);
   }
+  ownerOfToken(appId: string, tokenId: string): string | undefined {
+    return this.#index.ownerOfToken(appId, tokenId);
+  }
+  acceptsTokenOf(appId: string, owner: string, now: number): boolean {
+    return this.#index.acceptsTokenOf(appId, owner, now);
+  }
   certificateOf(appId: string, sha256: string): ClientCertificate | undefined {
     return this.#index.certificateOf(appId, sha256);
   }
@@ -231,14 +237,17 @@ export class Follower implements Directory {
   #show(changes: readonly TableChange[]): DirectoryChange {
     const appIds = new Set<string>();
     const tokenHashes = new Set<string>();
+    const tokenApps = new Set<string>();
     for (const { key, content } of changes) {
       const [kind, name] = splitKey(key);
       if (kind === 'app') {
         this.#index.setApp(name, content?.kind === 'app' ? content.app : undefined);
         appIds.add(name);
       } else if (kind === 'token') {
-        this.#index.setToken(name, content?.kind === 'token' ? content.token : undefined);
+        const token = content?.kind === 'token' ? content.token : undefined;
+        const former = this.#index.setToken(name, token);
         tokenHashes.add(name);
+        for (const of of [former, token]) if (of !== undefined) tokenApps.add(of.appId);
       } else if (kind === 'certificate') {
         const [appId, sha256] = splitCertificateName(name);
         const certificate = content?.kind === 'certificate' ? content.certificate : undefined;
@@ -246,7 +255,7 @@ export class Follower implements Directory {
         appIds.add(appId);
       }
     }
-    return { appIds, tokenHashes };
+    return { appIds, tokenHashes, tokenApps };
   }
 
   async #tellListeners(change: DirectoryChange, signal: AbortSignal): Promise<void> {

@@ -48,6 +48,8 @@ const token = (changes: Partial<Token> = {}): Token => ({
   name: 'ci',
   environment: 'Live',
   expiresAt: null,
+  rotated: false,
+  graceUntil: null,
   scopes: null,
   rate: null,
   sha256: minted.sha256,
@@ -98,6 +100,7 @@ const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit => ({
 });
 const live = (changes: Partial<LiveVisit> = {}): LiveVisit => ({
   door: 'live',
+  relayTokensAccepted: true,
   serving: 'yes',
   app: app(),
   credential: { method: 'publicKey', key: 'appkey' },
@@ -214,6 +217,9 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['token_unknown', http({ token: undefined, announcedBytes: 1e9 })],
   ['token_expired', http({ token: token({ expiresAt: NOW, appId: '102' }) })],
   [undefined, http({ token: token({ expiresAt: NOW + 1 }) })],
+  [undefined, http({ token: token({ expiresAt: NOW - 1, rotated: true, graceUntil: NOW + 1 }) })],
+  ['token_expired', http({ token: token({ expiresAt: NOW - 1, rotated: true, graceUntil: NOW }) })],
+  ['token_expired', http({ token: token({ expiresAt: 0, graceUntil: null }) })],
   ['token_of_other_app', http({ token: token({ appId: '102' }), announcedBytes: 1e9 })],
   ['scope_missing', http({ token: token({ scopes: [] }), announcedBytes: 1e9 })],
   ['scope_missing', http({ token: token({ scopes: ['events:batch', 'channels:*'] }) })],
@@ -348,7 +354,8 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   [undefined, live({ ...withCertificate, registration: registered({ notAfter: NOW + 1 }) })],
   // An app that asks for none looks at none.
   [undefined, live({ certificate: { fault: 'sha1' }, registration: registered({ notAfter: NOW }) })],
-  ['key_unknown', live({ credential: { method: 'publicKey', key: 'gone' } })],
+  ['key_unknown', live({ credential: { method: 'publicKey', key: 'gone' }, relayTokensAccepted: false })],
+  ['token_revoked', live({ relayTokensAccepted: false })],
 ];
 
 describe('the gate', () => {

@@ -17,6 +17,7 @@ import { originAllowed } from './checks/origin.ts';
 import { protocolVersion } from './checks/protocol-version.ts';
 import { rateLimit } from './checks/rate-limit.ts';
 import { tokenScope } from './checks/scope.ts';
+import { relayTokenAccepted } from './checks/relay-token.ts';
 import { serving } from './checks/serving.ts';
 import { tlsRequired } from './checks/tls-required.ts';
 import type { Check, Stage } from './check.ts';
@@ -45,6 +46,7 @@ export const gate: readonly Check[] = [
   methodAllowed,
   keyActive,
   bearerToken,
+  relayTokenAccepted,
   keyAndSecret,
   tokenScope,
   bodySize,

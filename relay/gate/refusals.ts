@@ -167,6 +167,11 @@ export const refusals = {
   method_disabled: { status: 401, close: null, message: 'The app does not allow this way to authenticate.' },
   token_unknown: { status: 401, close: null, message: 'The token is unknown or was revoked.' },
   token_expired: { status: 401, close: null, message: 'The token has expired.' },
+  token_revoked: {
+    status: 401,
+    close: CloseCode.unauthorized,
+    message: 'The token that signed for this connection was revoked or has expired.',
+  },
   token_of_other_app: { status: 403, close: null, message: 'The token belongs to another app.' },
   scope_missing: { status: 403, close: null, message: 'The token lacks the scope that this endpoint asks for.' },
   key_unknown: { status: 401, close: CloseCode.unauthorized, message: 'The key is unknown or was revoked.' },

@@ -62,7 +62,11 @@ export type WebSocketVisit = Common & {
   readonly withinQuota: boolean;
 };
 
-export type LiveVisit = Common & { readonly door: 'live' };
+export type LiveVisit = Common & {
+  readonly door: 'live';
+  /** Whether every RelayToken that signed for its subscriptions or its sign-in still has a token that is let in. */
+  readonly relayTokensAccepted: boolean;
+};
 
 export type Visit = HttpVisit | WebSocketVisit | LiveVisit;
 export type VisitOf<D extends Door> = Extract<Visit, { door: D }>;

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { Secret } from '#crds/keyring.ts';
 import { SigningKey } from '../auth/signing-key.ts';
+import { signChannel } from '../auth/sign-for-client.ts';
 import { judgeSubscription, type SubscriptionRequestFacts } from './subscription-request.ts';
 
 const NOW = 1_000_000;
@@ -35,6 +36,7 @@ function facts(
     request: { type: 'subscribe', channel, auth, channelData },
     socketId: '1.2',
     app: { keys: [key('old'), key('new')], channels },
+    relayTokenOf: (tokenId) => (tokenId === 'livetoken1' ? 'ci' : undefined),
     user: undefined,
     subscriptions: 0,
     maxSubscriptions: 10,
@@ -62,6 +64,20 @@ describe('let in', () => {
     ['private-encrypted-cache-a', sign('1.2:private-encrypted-cache-a')],
   ])('%s', (channel, auth) => {
     expect(judgeSubscription(facts(channel, auth))).toMatchObject({ channel: { name: channel }, member: undefined });
+  });
+
+  test('signed for a token: the subscription relies on its RelayToken', () => {
+    const bound = (tokenId: string) =>
+      signChannel(key('new'), { socketId: '1.2', channel: 'private-a', channelData: undefined, tokenId });
+    expect(judgeSubscription(facts('private-a', bound('livetoken1')))).toMatchObject({ relayToken: 'ci' });
+    expect(judgeSubscription(facts('private-a', sign('1.2:private-a')))).toMatchObject({ relayToken: undefined });
+    expect(judgeSubscription(facts('private-a', bound('deadtoken1')))).toEqual({
+      refusal: {
+        type: 'AuthError',
+        message: 'The token that signed for channel private-a was revoked or has expired',
+        status: 401,
+      },
+    });
   });
 
   test('a private channel with channel_data: it is part of what is signed', () => {

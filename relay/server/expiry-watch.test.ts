@@ -49,7 +49,7 @@ async function certificate(appId: string, sha256: string, endsIn: number | null 
   const notAfter = endsIn === null ? null : Date.UTC(2026, 0, 1) + (endsIn ?? 0);
   const registered = { appId, namespace: 'shop', name: 'billing', notAfter, sha256 };
   index.setCertificate(appId, sha256, endsIn === undefined ? undefined : registered);
-  await applied?.({ appIds: new Set([appId]), tokenHashes: new Set() });
+  await applied?.({ appIds: new Set([appId]), tokenHashes: new Set(), tokenApps: new Set() });
   await settled();
 }
 
@@ -82,7 +82,7 @@ test('keys end as well, the pending one and the one without an end do not', asyn
     expiresAt: endsIn === null ? null : Date.UTC(2026, 0, 1) + endsIn,
   });
   index.setApp('1', app('1', [key('a', 5_000), key('b', 7_000), key('c', null), { ...key('d', null), pending: true }]));
-  await applied?.({ appIds: new Set(['1']), tokenHashes: new Set() });
+  await applied?.({ appIds: new Set(['1']), tokenHashes: new Set(), tokenApps: new Set() });
   await time.advance(5_000);
   expect(told).toEqual(['1']);
   await time.advance(10 * MINUTE);

@@ -37,8 +37,8 @@ export class ExpiryWatch implements AsyncDisposable {
     this.#parts = parts;
     this.#sleeper = new Sleeper(clock);
     this.#lookedAt = clock.now();
-    this.#unlisten = directory.onApplied(({ appIds }) => {
-      for (const appId of appIds) this.#expect(appId);
+    this.#unlisten = directory.onApplied(({ appIds, tokenApps }) => {
+      for (const appId of [...appIds, ...tokenApps]) this.#expect(appId);
       this.#sleeper.wake();
       return Promise.resolve();
     });

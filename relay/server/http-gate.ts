@@ -30,6 +30,7 @@ import { requestSubject, type RateSettings } from '../limits/rate-subject.ts';
 import type { Tallies } from '../usage/usage.ts';
 import { Refused } from './refuse.ts';
 import { readBody } from './request-body.ts';
+import { rotationHeaders } from './rotation-headers.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -131,6 +132,7 @@ export function guard(
       const visit = visitOf(request, { directory, proxies, certificates, geography, tlsMissing, now, scope, appOf });
       request.visit = visit;
       judge(visit, 'arrival', (refused) => {
+        if (refused === undefined && visit.token?.rotated === true) rotationHeaders(reply, visit.token, visit.now);
         // Who has signed is known only when the body is there.
         if (refused !== undefined || visit.credential.method === 'signature') done(refused);
         else count(visit, reply, done);

@@ -71,6 +71,12 @@ export class Hub {
     this.maxSubscriptions = parts.maxSubscriptions;
   }
 
+  /** The RelayToken that a token belongs to, by its public part; undefined: none, or none that is let in now. */
+  relayTokenOf(appId: string, tokenId: string): string | undefined {
+    const owner = this.directory.ownerOfToken(appId, tokenId);
+    return owner !== undefined && this.directory.acceptsTokenOf(appId, owner, this.wallClock()) ? owner : undefined;
+  }
+
   /** Something in the relay threw while it served this socket: a fault of ours that must not become everybody's. */
   failed(socket: RelaySocket, error: unknown): void {
     this.refused('internal');

@@ -24,11 +24,12 @@ export async function recheckSockets(
   registry: SocketRegistry<RelaySocket>,
   rules: Rules,
   metrics: RelayMetrics,
+  concerned: (socket: RelaySocket) => boolean = () => true,
 ): Promise<void> {
   const closing: Promise<void>[] = [];
   for (const appId of appIds) {
     for (const socket of registry.ofApp(appId)) {
-      const code = liveRefusal(socket, rules);
+      const code = concerned(socket) ? liveRefusal(socket, rules) : undefined;
       if (code === undefined) continue;
       countRefusal(metrics, 'live', code);
       closing.push(socket.closed());
@@ -38,8 +39,14 @@ export async function recheckSockets(
   await Promise.all(closing);
 }
 
+/** Of a change of tokens: those that a token signed for, which are few. */
+export function reliesOnToken({ relayTokens }: RelaySocket): boolean {
+  return relayTokens.length > 0;
+}
+
 function liveRefusal(socket: RelaySocket, { directory, geography, wallClock }: Rules): RefusalCode | undefined {
   const app = directory.appById(socket.appId);
+  const now = wallClock();
   return firstRefusal(
     {
       door: 'live',
@@ -51,7 +58,8 @@ function liveRefusal(socket: RelaySocket, { directory, geography, wallClock }: R
       origin: socket.origin,
       certificate: socket.certificate,
       registration: registrationOf(directory, app, socket.certificate),
-      now: wallClock(),
+      now,
+      relayTokensAccepted: socket.relayTokens.every((owner) => directory.acceptsTokenOf(socket.appId, owner, now)),
     },
     'arrival',
   );

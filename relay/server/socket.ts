@@ -37,6 +37,9 @@ export type SocketFacts = {
   readonly certificate: PresentedCertificate | undefined;
 };
 
+/** One for all sockets that rely on no token, which are nearly all. */
+const NONE: readonly string[] = [];
+
 /**
  * One connection at the edge: feeds what happens on the wire to the two machines of protocol/ and runs the effects that they answer.
  * Writes go through the outbox straight to the TCP stream; `ws` parses what comes in and does pings and the close handshake. That is
@@ -66,6 +69,7 @@ export class RelaySocket implements Subscriber {
   #lastTrafficAt: number;
   #bucket: Bucket | undefined;
   #user: User | undefined;
+  #relayTokens: readonly string[] = NONE;
   #subscriptions: Subscriptions | undefined;
 
   constructor(hub: Hub, webSocket: WebSocket, stream: Duplex, facts: SocketFacts) {
@@ -87,6 +91,16 @@ export class RelaySocket implements Subscriber {
     webSocket.on('close', () => this.#guarded({ type: 'peerClosed' }));
     // `ws` has already answered with the close code of RFC 6455 (1002, 1007, 1009); `close` follows.
     webSocket.on('error', () => undefined);
+  }
+
+  /** The RelayTokens that signed for its subscriptions and its sign-in; it lives no longer than each of them. */
+  get relayTokens(): readonly string[] {
+    return this.#relayTokens;
+  }
+
+  relyOn(relayToken: string | undefined): void {
+    if (relayToken === undefined || this.#relayTokens.includes(relayToken)) return;
+    this.#relayTokens = [...this.#relayTokens, relayToken];
   }
 
   /** Who it is signed in as. */
@@ -211,11 +225,13 @@ export class RelaySocket implements Subscriber {
       request,
       socketId: this.id,
       keys: app.keys,
+      relayTokenOf: (tokenId) => this.#hub.relayTokenOf(app.appId, tokenId),
       user: former,
       now: this.#hub.wallClock(),
     });
-    const user = 'code' in judged ? judged : this.#screenedUser(app, judged);
+    const user = 'code' in judged ? judged : this.#screenedUser(app, judged.user);
     if ('code' in user) return this.#happened({ type: 'closeOrdered', close: user });
+    if ('relayToken' in judged) this.relyOn(judged.relayToken);
     this.#user = user;
     const { auth, userData } = request;
     countSignature(this.#hub, this.appId, auth, (key) =>

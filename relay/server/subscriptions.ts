@@ -24,7 +24,12 @@ type Subscription = {
 
 type Admitted = Exclude<SubscriptionVerdict, { refusal: SubscriptionRefusal }>;
 
-export type SubscribingSocket = Subscriber & { send(text: string): void; failed(error: unknown): void };
+export type SubscribingSocket = Subscriber & {
+  send(text: string): void;
+  failed(error: unknown): void;
+  /** It lives no longer than this RelayToken from now on. */
+  relyOn(relayToken: string | undefined): void;
+};
 
 /** The channels of one connection: a machine of protocol/subscription.ts for each, and the effects that they answer. */
 export class Subscriptions {
@@ -61,6 +66,7 @@ export class Subscriptions {
       request,
       socketId: this.#socket.id,
       app,
+      relayTokenOf: (tokenId) => this.#hub.relayTokenOf(app.appId, tokenId),
       user,
       subscriptions: this.#byChannel.size - (known === undefined ? 0 : 1),
       maxSubscriptions: this.#hub.maxSubscriptions,
@@ -72,6 +78,7 @@ export class Subscriptions {
     if (!this.#mayJoin()) return this.#happened(request.channel, { type: 'refused', refusal: TOO_MANY_JOINS });
     const admitted = this.#screened(app, verdict);
     if ('refusal' in admitted) return this.#happened(request.channel, { type: 'refused', refusal: admitted.refusal });
+    this.#socket.relyOn(verdict.relayToken);
     this.#byChannel.set(request.channel, { state: 'none', userId: admitted.member?.userId });
     this.#happened(request.channel, { type: 'requested' }, admitted);
   }

@@ -1,6 +1,7 @@
 import { equalInConstantTime } from '../../auth/constant-time.ts';
 import { findKeys } from '../../auth/app-key.ts';
 import { requestSignatureFault } from '../../auth/request-signature.ts';
+import { isAccepted } from '../../directory/token-end.ts';
 import { check } from '../check.ts';
 
 export const credentialPresent = check({
@@ -39,7 +40,7 @@ export const bearerToken = check({
   refusal: ({ app, credential, token, now }) => {
     if (credential.method !== 'bearer') return undefined;
     if (token === undefined) return 'token_unknown';
-    if (token.expiresAt !== null && token.expiresAt <= now) return 'token_expired';
+    if (!isAccepted(token, now)) return 'token_expired';
     return token.appId === app?.appId ? undefined : 'token_of_other_app';
   },
 });

@@ -24,7 +24,7 @@ const userBody = z.object({ socket_id: socketId, user_data: jsonText });
 
 /**
  * Signs subscriptions and sign-ins for a backend that has no SDK. A backend's, not a browser's: whoever may call this may be anybody in
- * any channel, so the caller has to know its user before it asks.
+ * any channel, so the caller has to know its user before it asks. What is signed for a token's caller ends with the RelayToken.
  */
 export function authEndpoints(): readonly Endpoint[] {
   return [
@@ -51,7 +51,7 @@ export function authEndpoints(): readonly Endpoint[] {
         // Without it the member is who signed in at the socket.
         if (channel.kind === 'presence' && channelData !== undefined)
           requireJson(channelData, 'channel_data', 'user_id');
-        const signed = { socketId: body.socket_id, channel: channel.name, channelData };
+        const signed = { socketId: body.socket_id, channel: channel.name, channelData, tokenId: visit.token?.id };
         return {
           auth: signChannel(signingKey(app, visit), signed),
           ...(channelData === undefined ? {} : { channel_data: channelData }),
@@ -75,7 +75,8 @@ export function authEndpoints(): readonly Endpoint[] {
       handle: ({ app, body, visit }) => {
         const userData = textOf(body.user_data);
         requireJson(userData, 'user_data', 'id');
-        return { auth: signUser(signingKey(app, visit), body.socket_id, userData), user_data: userData };
+        const signed = { socketId: body.socket_id, userData, tokenId: visit.token?.id };
+        return { auth: signUser(signingKey(app, visit), signed), user_data: userData };
       },
     }),
   ];

@@ -49,12 +49,12 @@ export class HandBuiltDirectory implements Directory {
     };
     const secrets = new Map(keys.map(({ id, secret }) => [id, secret]));
     this.#index.setApp(body.appId, appOf(body, secrets, 1));
-    await this.#applied({ appIds: new Set([body.appId]), tokenHashes: new Set() });
+    await this.#applied({ appIds: new Set([body.appId]), tokenHashes: new Set(), tokenApps: new Set() });
   }
 
   async removeApp(appId: string): Promise<void> {
     this.#index.setApp(appId, undefined);
-    await this.#applied({ appIds: new Set([appId]), tokenHashes: new Set() });
+    await this.#applied({ appIds: new Set([appId]), tokenHashes: new Set(), tokenApps: new Set() });
   }
 
   async setToken(sha256: string, fields: Partial<Token> = {}): Promise<void> {
@@ -65,6 +65,8 @@ export class HandBuiltDirectory implements Directory {
       name: 'ci',
       environment: 'Live',
       expiresAt: null,
+      rotated: false,
+      graceUntil: null,
       scopes: null,
       rate: null,
       ...fields,
@@ -72,23 +74,23 @@ export class HandBuiltDirectory implements Directory {
       revision: 1,
     };
     this.#index.setToken(sha256, token);
-    await this.#applied({ appIds: new Set(), tokenHashes: new Set([sha256]) });
+    await this.#applied({ appIds: new Set(), tokenHashes: new Set([sha256]), tokenApps: new Set([token.appId]) });
   }
 
   async removeToken(sha256: string): Promise<void> {
-    this.#index.setToken(sha256, undefined);
-    await this.#applied({ appIds: new Set(), tokenHashes: new Set([sha256]) });
+    const { appId = '' } = this.#index.setToken(sha256, undefined) ?? {};
+    await this.#applied({ appIds: new Set(), tokenHashes: new Set([sha256]), tokenApps: new Set([appId]) });
   }
 
   /** Registers a certificate for an app. @param sha256 of its DER, lower-case hex */
   async setCertificate(sha256: string, { appId = '101', notAfter = null }: CertificateFields = {}): Promise<void> {
     this.#index.setCertificate(appId, sha256, { appId, namespace: 'shop', name: 'billing', notAfter, sha256 });
-    await this.#applied({ appIds: new Set([appId]), tokenHashes: new Set() });
+    await this.#applied({ appIds: new Set([appId]), tokenHashes: new Set(), tokenApps: new Set() });
   }
 
   async removeCertificate(sha256: string, appId = '101'): Promise<void> {
     this.#index.setCertificate(appId, sha256, undefined);
-    await this.#applied({ appIds: new Set([appId]), tokenHashes: new Set() });
+    await this.#applied({ appIds: new Set([appId]), tokenHashes: new Set(), tokenApps: new Set() });
   }
 
   setState(state: { readonly ready: boolean; readonly fenced: boolean }): void {
@@ -108,6 +110,12 @@ export class HandBuiltDirectory implements Directory {
   }
   tokenByHash(sha256: string): ReturnType<DirectoryIndex['tokenByHash']> {
     return this.#index.tokenByHash(sha256);
+  }
+  ownerOfToken(appId: string, tokenId: string): string | undefined {
+    return this.#index.ownerOfToken(appId, tokenId);
+  }
+  acceptsTokenOf(appId: string, owner: string, now: number): boolean {
+    return this.#index.acceptsTokenOf(appId, owner, now);
   }
   certificateOf(appId: string, sha256: string): ReturnType<DirectoryIndex['certificateOf']> {
     return this.#index.certificateOf(appId, sha256);
