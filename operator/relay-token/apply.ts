@@ -3,7 +3,7 @@ import { defaultedToken } from '#crds/relay-token.ts';
 import { timestamp } from '../engine/conditions.ts';
 import { TransientError } from '../engine/errors.ts';
 import { applySecret } from '../reconcile/apply-secret.ts';
-import type { Registry } from '../registry/registry.ts';
+import type { TokenRegistry } from '../registry/token-registry.ts';
 import { stagedName } from '../rotation/staging.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Recorder } from '../world/recorder.ts';
@@ -14,7 +14,7 @@ import type { TokenStep } from './step.ts';
 export type TokenSinks = {
   readonly tokens: Objects<RelayToken>;
   readonly secrets: Secrets;
-  readonly registry: Registry;
+  readonly registry: Omit<TokenRegistry, 'findTokens'>;
   readonly recorder: Recorder;
   readonly relayUrl: string;
 };

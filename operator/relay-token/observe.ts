@@ -6,9 +6,9 @@ import { evaluateEnforced } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
 import { isLatched } from '../reconcile/conditions.ts';
 import { secretState } from '../reconcile/secret-state.ts';
+import type { AppRow } from '../registry/app-registry.ts';
 import type { CredentialUse, CredentialUses } from '../registry/credential-use.ts';
-import type { Registry } from '../registry/registry.ts';
-import type { TokenRow } from '../registry/token-registry.ts';
+import type { TokenRegistry, TokenRow } from '../registry/token-registry.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Secrets } from '../world/secrets.ts';
@@ -19,7 +19,9 @@ export type TokenSources = {
   readonly apps: Pick<Objects<RelayApp>, 'get'>;
   readonly tokens: Objects<RelayToken>;
   readonly secrets: Secrets;
-  readonly registry: Registry;
+  readonly registry: Pick<TokenRegistry, 'findTokens'> & {
+    findApp(ref: ObjectRef, uid: string): Promise<Pick<AppRow, 'state' | 'appId'> | undefined>;
+  };
   readonly enforcement: Enforcement;
   readonly uses: CredentialUses;
   readonly relayUrl: string;

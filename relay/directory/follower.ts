@@ -247,7 +247,7 @@ export class Follower implements Directory {
         const token = content?.kind === 'token' ? content.token : undefined;
         const former = this.#index.setToken(name, token);
         tokenHashes.add(name);
-        for (const of of [former, token]) if (of !== undefined) tokenApps.add(of.appId);
+        for (const each of [former, token]) if (each !== undefined) tokenApps.add(each.appId);
       } else if (kind === 'certificate') {
         const [appId, sha256] = splitCertificateName(name);
         const certificate = content?.kind === 'certificate' ? content.certificate : undefined;

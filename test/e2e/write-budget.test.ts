@@ -212,4 +212,25 @@ describeOnControlPlane('the write budget', (cluster) => {
     console.log('writes', JSON.stringify({ scopes: cost }));
     expect(cost).toEqual({ 'PATCH relaytokens': 1 });
   });
+
+  test('a rotation of a token: staged, handed out, put away, an event and one status', async () => {
+    const names = ['many-0', 'many-1', 'many-2', 'many-3', 'many-4'];
+    const cost = await middle(names, async (name) => {
+      const token = await tenant.value(`${name}-token`, 'RELAY_TOKEN');
+      await tenant.kubectl('annotate', 'relaytoken', name, 'relay-operator.dev/rotate=now');
+      await tenant.until(
+        'it has another token',
+        async () => (await tenant.value(`${name}-token`, 'RELAY_TOKEN')) !== token,
+      );
+      await tenant.until('its status says so', async () => {
+        const status = (await tenant.get('RelayToken', name))?.status as { handledRequests?: { rotate?: string } };
+        return status.handledRequests?.rotate === 'now';
+      });
+      await tenant.condition('RelayToken', name, 'Enforced', { status: 'True' });
+    });
+    console.log('writes', JSON.stringify({ rotation: cost }));
+    const { 'POST events': events = 0, ...writes } = cost;
+    expect(writes).toEqual({ 'POST secrets': 1, 'PATCH secrets': 1, 'DELETE secrets': 1, 'PATCH relaytokens': 1 });
+    expect(events).toBeLessThanOrEqual(1);
+  });
 });

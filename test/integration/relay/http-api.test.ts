@@ -302,25 +302,30 @@ describe('signing for backends', () => {
     await client.event('pusher:signin_success');
   });
 
-  test('byte for byte what the SDK signs', async () => {
+  test('byte for byte what the SDK signs, for who comes with the secret; for a token with its name behind', async () => {
     const sdk = serverSdk(relay.port);
     const member = { user_id: 'ada' };
-    expect(
-      (await call('POST', '/auth/channel', { socket_id: '1.2', channel_name: 'presence-x', channel_data: member }))
-        .json,
-    ).toEqual(sdk.authorizeChannel('1.2', 'presence-x', member));
-    expect(
-      (await call('POST', '/auth/channel', { socket_id: '1.2', channel_name: 'private-encrypted-x' })).json,
-    ).toEqual({
-      auth: sdk.authorizeChannel('1.2', 'private-encrypted-x').auth,
-    });
-    // Who has signed in at the socket needs no channel_data.
-    expect((await call('POST', '/auth/channel', { socket_id: '1.2', channel_name: 'presence-x' })).json).toEqual(
-      sdk.authorizeChannel('1.2', 'presence-x'),
-    );
-    expect((await call('POST', '/auth/user', { socket_id: '1.2', user_data: { id: 'ada' } })).json).toEqual(
-      sdk.authenticateUser('1.2', { id: 'ada' }),
-    );
+    const secret = { 'x-relay-key': 'appkey', 'x-relay-secret': 'appsecret' };
+    const asked: [string, object, object][] = [
+      [
+        '/auth/channel',
+        { channel_name: 'presence-x', channel_data: member },
+        sdk.authorizeChannel('1.2', 'presence-x', member),
+      ],
+      [
+        '/auth/channel',
+        { channel_name: 'private-encrypted-x' },
+        { auth: sdk.authorizeChannel('1.2', 'private-encrypted-x').auth },
+      ],
+      // Who has signed in at the socket needs no channel_data.
+      ['/auth/channel', { channel_name: 'presence-x' }, sdk.authorizeChannel('1.2', 'presence-x')],
+      ['/auth/user', { user_data: { id: 'ada' } }, sdk.authenticateUser('1.2', { id: 'ada' })],
+    ];
+    for (const [path, body, signed] of asked) {
+      expect((await call('POST', path, { socket_id: '1.2', ...body }, secret)).json).toEqual(signed);
+      const { json } = await call('POST', path, { socket_id: '1.2', ...body });
+      expect(json).toMatchObject({ auth: expect.stringMatching(/^appkey:[0-9a-f]{64}\.token00001$/) as string });
+    }
   });
 
   test.each<[string, string, unknown, string]>([
