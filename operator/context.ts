@@ -12,6 +12,7 @@ import { databaseTls, type OperatorConfig } from './config.ts';
 import { monotonicClock } from './directory/clock.ts';
 import { EnforcementWatch } from './directory/enforcement-watch.ts';
 import { createPublisherMetrics } from './directory/metrics.ts';
+import { PropagationTimes } from './directory/propagation-times.ts';
 import { Publisher } from './directory/publisher.ts';
 import { BackendGate } from './engine/backend-gate.ts';
 import { systemClock } from './engine/clock.ts';
@@ -124,6 +125,8 @@ export function createContext(config: OperatorConfig): OperatorContext {
     postgres.close(error);
     return true;
   };
+  const publisherMetrics = createPublisherMetrics(metrics);
+  const times = new PropagationTimes({ enforcement, clock: monotonicClock, seconds: publisherMetrics.enforcedSeconds });
   const publisher = new Publisher({
     keyring: config.DIRECTORY_KEYS,
     registry: createRegistryLog({ pool, keyring: config.DIRECTORY_KEYS, random: randomBytes }),
@@ -132,14 +135,17 @@ export function createContext(config: OperatorConfig): OperatorContext {
     enforcement,
     log,
     podLook: kubernetesPodLook(client, config.POD_NAMESPACE),
-    metrics: createPublisherMetrics(metrics),
+    metrics: publisherMetrics,
     saidElsewhere,
   });
   const commit = createDirectoryCommit({
     pool,
     keyring: config.DIRECTORY_KEYS,
     term: () => publisher.term(),
-    onCommitted: () => publisher.wake(),
+    onCommitted: (revision, change) => {
+      times.committed(revision, change);
+      publisher.wake();
+    },
   });
   const facts: FactReader = new FactReader({
     keyring: config.DIRECTORY_KEYS,

@@ -7,6 +7,7 @@ export type PublisherMetrics = {
   readonly epoch: Gauge;
   readonly replicas: Gauge<'state'>;
   readonly publishSeconds: Histogram;
+  readonly enforcedSeconds: Histogram<'change'>;
   readonly rebuilds: Counter;
   readonly errors: Counter<'step'>;
 };
@@ -30,6 +31,13 @@ export function createPublisherMetrics(register: Registry): PublisherMetrics {
       name: 'relay_operator_directory_publish_seconds',
       help: 'Time from waking up to the newest revision being in Redis.',
       buckets: [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 15],
+      registers,
+    }),
+    enforcedSeconds: new Histogram({
+      name: 'relay_operator_directory_enforced_seconds',
+      help: 'Time from the commit of a change until every relay has acknowledged it, by change: removal (of a revoked credential, say), other.',
+      labelNames: ['change'],
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
       registers,
     }),
     rebuilds: new Counter({

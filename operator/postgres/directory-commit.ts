@@ -3,6 +3,7 @@ import type { EntryChange } from '#crds/directory/entry-body.ts';
 import type { Keyring } from '#crds/keyring.ts';
 import { NotLeadingError } from '../directory/errors.ts';
 import { lastChanges, nextRevision } from '../directory/revision.ts';
+import type { ChangeKind } from '../directory/propagation-times.ts';
 import { appendAudit } from './audit.ts';
 import type { AuditRecord } from './audit.ts';
 import { lockDirectory, takeRevision, writeDirectory } from './directory-row.ts';
@@ -34,7 +35,7 @@ export type DirectoryCommitOptions = {
   /** The term of the publisher that leads in this process; undefined: none does. */
   readonly term: () => number | undefined;
   /** Called after a commit that has a revision: wakes the publisher. */
-  readonly onCommitted: (revision: number) => void;
+  readonly onCommitted: (revision: number, change: ChangeKind) => void;
 };
 
 export function createDirectoryCommit({ pool, keyring, term, onCommitted }: DirectoryCommitOptions): DirectoryCommit {
@@ -47,15 +48,16 @@ export function createDirectoryCommit({ pool, keyring, term, onCommitted }: Dire
         if (changes.length === 0) {
           await lockDirectory(tx, mine);
           await appendAudit(tx, audit);
-          return { result, revision: null };
+          return { result, revision: null, change: 'other' as const };
         }
         const revision = await writeChanges(tx, keyring, mine, changes);
         await appendAudit(tx, audit);
         await stamp?.(tx, revision);
-        return { result, revision };
+        const change: ChangeKind = changes.some(({ body }) => body === null) ? 'removal' : 'other';
+        return { result, revision, change };
       });
-      if (done.revision !== null) onCommitted(done.revision);
-      return done;
+      if (done.revision !== null) onCommitted(done.revision, done.change);
+      return { result: done.result, revision: done.revision };
     },
   };
 }

@@ -20,8 +20,8 @@ export function countConnect(
 }
 
 /**
- * A signature, `KEY:hex`, that let a socket into a channel or signed it in. Some backend made it, which the socket's library is not.
- * What the relay made for a token's caller is no use of a key: the relay chose which one, and the token was counted when it asked.
+ * A signature, `KEY:hex`, that let a socket into a channel or signed it in. Some backend made it, which the socket's library is not. One that was
+ * made here, for a token's caller, is no use of a key: the relay takes the oldest, which would never be found unused.
  * @param holds whether it does with this key alone
  */
 export function countSignature(parts: Parts, appId: string, auth: string, holds: (key: AppKey) => boolean): void {

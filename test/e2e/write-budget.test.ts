@@ -265,7 +265,7 @@ describeOnControlPlane('the write budget', (cluster) => {
       await tenant.condition('RelayToken', name, 'Enforced', { status: 'True' });
     });
     console.log('writes', JSON.stringify({ rotation: cost }));
-    const { 'POST events': events = 0, ...writes } = cost;
+    const { 'PATCH events': events = 0, ...writes } = cost;
     expect(writes).toEqual({ 'POST secrets': 1, 'PATCH secrets': 1, 'DELETE secrets': 1, 'PATCH relaytokens': 1 });
     expect(events).toBeLessThanOrEqual(1);
   });

@@ -18,13 +18,16 @@ import { createRegistryLog } from '#operator/postgres/registry-log.ts';
 import { PendingKeys } from '#operator/reconcile/pending-keys.ts';
 import { createReconcile } from '#operator/reconcile/reconciler.ts';
 import type { AppRow } from '#operator/registry/app-registry.ts';
-import { NO_CREDENTIAL_USES } from '#operator/registry/no-credential-uses.ts';
+import type { CredentialUses } from '#operator/registry/credential-use.ts';
 import { applyAppStep } from '#operator/relay-app/apply.ts';
 import { observeApp } from '#operator/relay-app/observe.ts';
 import { planApp } from '#operator/relay-app/plan.ts';
 import { openFolderWorld } from '#test/parts/folder-world.ts';
 import { createDatabase } from '#test/parts/postgres-database.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
+
+/** No relay has told anything. */
+const NOTHING_KNOWN: CredentialUses = { of: () => Promise.resolve(new Map()), knownUntil: () => null };
 
 // A rotation, from the request to the end of the old key, in which the operator is killed before and after every single call that changes
 // something; then it starts again. The registry is PostgreSQL, the world a folder; one relay follows only when it is waited for.
@@ -186,7 +189,7 @@ describe('a rotation whose operator is killed before and after every call', () =
           observe: async (ref) => {
             seen = await view();
             return observeApp(
-              { apps, secrets, registry, enforcement, uses: NO_CREDENTIAL_USES, endpoints, now: () => now },
+              { apps, secrets, registry, enforcement, uses: NOTHING_KNOWN, endpoints, now: () => now },
               ref,
             );
           },
