@@ -22,6 +22,23 @@ export async function isExecutable(path: string): Promise<boolean> {
   );
 }
 
+/**
+ * The path of a command that Debian has in a package of its own name, and may put where only the PATH of root looks: the one that is there,
+ * else, as root on a system with apt, the package's. Rejects with what to do if there is none.
+ */
+export async function systemCommand(name: string): Promise<string> {
+  const system = `/usr/sbin/${name}`;
+  const find = async (): Promise<string | undefined> =>
+    (await onPath(name)) ?? ((await isExecutable(system)) ? system : undefined);
+  const found = await find();
+  if (found !== undefined) return found;
+  if (!(await canInstallPackages())) throw new Error(`No ${name} on PATH. Install it and run again.`);
+  await installPackage(name, async () => (await find()) !== undefined);
+  const installed = await find();
+  if (installed === undefined) throw new Error(`apt-get installed ${name}, but there is none`);
+  return installed;
+}
+
 /** Can this process install system packages: is it root, on a system with apt? */
 export async function canInstallPackages(): Promise<boolean> {
   return process.getuid?.() === 0 && (await onPath('apt-get')) !== undefined;

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -12,6 +12,7 @@ import { freePorts } from '#test/parts/free-port.ts';
 import { startNginx } from '#test/parts/nginx.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 import { both, openSocket, type Door } from './certificate-door.ts';
+import { documentedSnippet } from './documented-snippet.ts';
 import { MemoryWorld } from './memory-relay.ts';
 
 /** A real nginx in front of the relay, set up as docs/mtls.md says, and as it must not be. */
@@ -54,7 +55,8 @@ beforeAll(async () => {
   await writeFile(join(directory.path, 'tls.crt'), server.cert);
   await writeFile(join(directory.path, 'tls.key'), server.key);
   const [one = 0, two = 0] = await freePorts(2);
-  const [map, block] = await snippet();
+  const text = await documentedSnippet('nginx');
+  const [map, block] = [text.slice(0, text.indexOf('server {')), text.slice(text.indexOf('server {'))];
   const listening = (port: number, change: (text: string) => string = (text) => text): string =>
     change(block)
       .replace('listen 443', `listen 127.0.0.1:${port}`)
@@ -78,15 +80,6 @@ beforeEach(async () => {
   await world.directory.setCertificate(fingerprintOf(billing));
   await world.directory.removeCertificate(fingerprintOf(reports));
 });
-
-/** The nginx of docs/mtls.md: its `map`, and its `server`. */
-async function snippet(): Promise<[map: string, server: string]> {
-  const document = await readFile(new URL('../../../docs/mtls.md', import.meta.url), 'utf8');
-  const text = /```nginx\n([^]*?)```/.exec(document)?.[1] ?? '';
-  const at = text.indexOf('server {');
-  expect(text.slice(at)).toContain('proxy_set_header X-Client-Cert $ssl_client_escaped_cert;');
-  return [text.slice(0, at), text.slice(at)];
-}
 
 test('lets in who has a certificate of the app, and nobody else', async () => {
   expect(await both(documented, { tls: billing })).toBe('in');
