@@ -55,6 +55,6 @@ export function factLinkContract(open: () => Promise<FactLink>): void {
     await link.sink.append('a', false);
     await link.goAway();
     expect(await link.sink.append('b', false)).toBe(false);
-    await expect(link.stream.read(10)).rejects.toThrow();
+    await expect(link.stream.read(10)).rejects.toBeInstanceOf(Error);
   });
 }

@@ -169,21 +169,21 @@ export async function startFactRelay(
   };
 }
 
-/** An app with keys `k1` and `k2`, as a row; the directory need not have it. */
+/** An app, as rows: the key `k1` is replaced by `k2`. The directory need not have it. */
 export async function insertApp(pool: pg.Pool, appId: string): Promise<void> {
   await pool.query(
     `INSERT INTO app (app_id, installation, namespace, name, object_uid, state, policy, changed_at, created_at)
      VALUES ($1, 'default', 'shop', $2, 'uid', 'Active', '{}', now(), now())`,
     [appId, `app-${appId}`],
   );
-  for (const id of ['k1', 'k2']) {
-    await pool.query('INSERT INTO app_key (app_id, id, key, secret, created_at) VALUES ($1, $2, $3, $4, now())', [
-      appId,
-      id,
-      `${appId}${id}`,
-      'sealed',
-    ]);
-  }
+  const keys = [`${appId}k1`, `${appId}k2`];
+  await pool.query('INSERT INTO public_key (key, app_id) SELECT key, $2 FROM unnest($1::text[]) AS key', [keys, appId]);
+  await pool.query(
+    `INSERT INTO app_key (app_id, id, key, secret, state, created_at, activated_at, retiring_at, overlap_until, expires_at)
+     VALUES ($1, 'k1', $2, 'sealed', 'Retiring', now(), now(), now(), now(), now()),
+            ($1, 'k2', $3, 'sealed', 'Active', now(), now(), NULL, NULL, NULL)`,
+    [appId, ...keys],
+  );
 }
 
 export async function insertToken(pool: pg.Pool, appId: string, id: string, state = 'Active'): Promise<void> {

@@ -65,4 +65,6 @@ const links: readonly (readonly [name: string, open: () => Promise<FactLink>])[]
   ],
 ];
 
-describe.each(links)('%s', (_name, open) => factLinkContract(open));
+describe.each(links)('%s', (_name, open) => {
+  factLinkContract(open);
+});

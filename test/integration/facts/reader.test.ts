@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { factKeys } from '#crds/facts/redis-keys.ts';
 import { signReport } from '#crds/facts/report.ts';
 import { Keyring } from '#crds/keyring.ts';
+import { NotLeadingError } from '#operator/directory/errors.ts';
 import type { FactStore } from '#operator/facts/fact-store.ts';
 import type { FactStream } from '#operator/facts/fact-stream.ts';
 import { purgeCredentialUses } from '#operator/postgres/credential-use.ts';
@@ -164,7 +165,7 @@ test('another leader goes on where the first one was, and the first one writes n
   one.tally.request(APP, 'k1', curl, AT);
   await first.becomes(APP, { k1: { requests: 1 } });
   const second = await operate();
-  await expect(first.directory.stopped).rejects.toThrow();
+  await expect(first.directory.stopped).rejects.toThrow(NotLeadingError);
   one.tally.request(APP, 'k1', curl, AT + 1_000);
   await second.becomes(APP, { k1: { requests: 2, lastUsedAt: AT + 1_000 } });
   await isKnown(second);

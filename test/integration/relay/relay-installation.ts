@@ -32,6 +32,7 @@ export type RelayProcess = AsyncDisposable & {
 
 /** Relays as they are deployed: processes, real Redis with the documented users, entries from a real publisher over PostgreSQL. */
 export type RelayInstallation = AsyncDisposable & {
+  readonly databaseUrl: string;
   readonly redis: RedisServer;
   readonly operator: RunningOperator;
   /** Starts a relay and does not wait until it is ready. It is stopped with the installation. */
@@ -69,6 +70,7 @@ export async function startRelayInstallation(
     serving = true;
   };
   return {
+    databaseUrl: database.url,
     redis,
     operator,
     launch,
