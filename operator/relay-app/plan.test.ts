@@ -73,7 +73,7 @@ const shown = (plan: AppPlan): unknown => ({
     return step.do === 'StageKey' ? { ...step, stage: masked(step.stage) } : step;
   }),
 });
-const masked = <T extends { readonly imported?: ImportedCredentials | null | undefined }>(value: T): unknown =>
+const masked = (value: { readonly imported?: ImportedCredentials | null | undefined }): unknown =>
   value.imported === undefined || value.imported === null
     ? value
     : { ...value, imported: { ...value.imported, secret: String(value.imported.secret) } };

@@ -38,8 +38,7 @@ describeOnControlPlane('rotation of app keys', (cluster) => {
     await installation?.[Symbol.asyncDispose]();
   });
 
-  const statusOf = async (name: string): Promise<Status | undefined> =>
-    (await tenant.get('RelayApp', name))?.status as Status | undefined;
+  const statusOf = async (name: string): Promise<Status | undefined> => (await tenant.get('RelayApp', name))?.status;
   const states = (status: Status | undefined): string[] => (status?.credentials ?? []).map(({ state }) => state);
   const relayPort = (index: number): number => installation.relays[index]?.port ?? 0;
 
