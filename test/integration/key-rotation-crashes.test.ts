@@ -18,7 +18,7 @@ import { createRegistryLog } from '#operator/postgres/registry-log.ts';
 import { PendingKeys } from '#operator/reconcile/pending-keys.ts';
 import { createReconcile } from '#operator/reconcile/reconciler.ts';
 import type { AppRow } from '#operator/registry/app-registry.ts';
-import { NO_CREDENTIAL_USES } from '#operator/registry/no-credential-uses.ts';
+import type { CredentialUses } from '#operator/registry/credential-use.ts';
 import { applyAppStep } from '#operator/relay-app/apply.ts';
 import { observeApp } from '#operator/relay-app/observe.ts';
 import { planApp } from '#operator/relay-app/plan.ts';
@@ -30,6 +30,8 @@ import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 // something; then it starts again. The registry is PostgreSQL, the world a folder; one relay follows only when it is waited for.
 
 const HOUR = 3_600_000;
+/** Nobody can say what is used, so that an old key goes at its deadline. */
+const NOTHING_KNOWN: CredentialUses = { of: () => Promise.resolve(new Map()), knownUntil: () => null };
 const NAMESPACE = 'shop';
 const endpoints = { public: 'https://relay.example.com', internal: 'https://relay.example.com' };
 
@@ -186,7 +188,7 @@ describe('a rotation whose operator is killed before and after every call', () =
           observe: async (ref) => {
             seen = await view();
             return observeApp(
-              { apps, secrets, registry, enforcement, uses: NO_CREDENTIAL_USES, endpoints, now: () => now },
+              { apps, secrets, registry, enforcement, uses: NOTHING_KNOWN, endpoints, now: () => now },
               ref,
             );
           },
