@@ -26,13 +26,12 @@ import { openFolderWorld } from '#test/parts/folder-world.ts';
 import { createDatabase } from '#test/parts/postgres-database.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 
-/** No relay has told anything. */
-const NOTHING_KNOWN: CredentialUses = { of: () => Promise.resolve(new Map()), knownUntil: () => null };
-
 // A rotation, from the request to the end of the old key, in which the operator is killed before and after every single call that changes
 // something; then it starts again. The registry is PostgreSQL, the world a folder; one relay follows only when it is waited for.
 
 const HOUR = 3_600_000;
+/** Nobody can say what is used, so that an old key goes at its deadline. */
+const NOTHING_KNOWN: CredentialUses = { of: () => Promise.resolve(new Map()), knownUntil: () => null };
 const NAMESPACE = 'shop';
 const endpoints = { public: 'https://relay.example.com', internal: 'https://relay.example.com' };
 
