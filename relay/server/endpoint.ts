@@ -1,9 +1,9 @@
-import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import type { Scope } from '#crds/scopes.ts';
 import type { App } from '../directory/directory.ts';
 import type { RefusalCode } from '../gate/refusals.ts';
 import type { HttpVisit } from '../gate/visit.ts';
+import type { Answer } from './answer.ts';
 import { Refused } from './refuse.ts';
 
 /** Where an endpoint is served: `pusher` under /apps/{id} and /api/v1/apps/{id}, `relay` (what Pusher does not have) under the latter only. */
@@ -16,8 +16,8 @@ export type Call<P, Q, B> = {
   readonly query: Q;
   readonly body: B;
   readonly visit: HttpVisit;
-  /** For headers and a status other than 200; the body is what the handler returns. */
-  readonly reply: FastifyReply;
+  /** For headers; the body is what the handler returns. */
+  readonly reply: Pick<Answer, 'header'>;
 };
 
 type Described = {
@@ -56,7 +56,7 @@ export type Endpoint = Described & {
   readonly respond: (
     visit: HttpVisit,
     params: unknown,
-    reply: FastifyReply,
+    reply: Pick<Answer, 'header'>,
   ) => string | object | Promise<string | object>;
 };
 
