@@ -86,8 +86,9 @@ export function requestSignatureFault(
   return bodyDigestHolds(request.body, digest) ? undefined : 'body_digest_invalid';
 }
 
-/** In code unit order, as the SDKs sort. */
+/** In code unit order, as the SDKs sort. Most send them sorted. */
 function sortedByName(parameters: readonly QueryParameter[]): readonly QueryParameter[] {
+  if (parameters.every(([name], at) => at === 0 || (parameters[at - 1]?.[0] ?? '') <= name)) return parameters;
   return parameters.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 

@@ -27,8 +27,8 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
       resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length));
       chunks = undefined;
     });
-    request.on('error', goneAway);
-    // Also comes after `end`: by then nothing is left to say, and an error is only made when it is.
+    // Also comes after `end`: by then nothing is left to say, and an error is only made when it is. Without a listener for `error` node
+    // makes none either.
     request.on('close', goneAway);
     if (request.destroyed) goneAway();
   });

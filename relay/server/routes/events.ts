@@ -9,7 +9,7 @@ import { endpoint, NOTHING, type Endpoint } from '../endpoint.ts';
 import type { FanOut } from '../fan-out.ts';
 import { wantsAny } from '../info.ts';
 import { Refused } from '../refuse.ts';
-import { batchBody, triggerBody, triggerOf, triggersOf, type Trigger } from '../trigger.ts';
+import { batchBody, triggerBody, triggerOf, triggersOf, usualTriggerBody, type Trigger } from '../trigger.ts';
 
 export type EventEndpointsParts = {
   readonly fanOut: FanOut;
@@ -55,6 +55,7 @@ export function eventEndpoints({ fanOut, bus, facts, screening }: EventEndpoints
       params: NOTHING,
       query: NOTHING,
       body: triggerBody,
+      usualBody: usualTriggerBody,
       answer: z.object({ channels: z.record(z.string(), channelAttributes).optional() }),
       refusals: REFUSALS,
       handle: async ({ app, body, reply }) => {
