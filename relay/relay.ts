@@ -160,7 +160,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     ready,
     replicas: () => parts.rateStore.replicas(),
   });
-  const outbox = new Outbox(settings.maxUnsentBytes);
+  const outbox = new Outbox(settings.maxUnsentBytes, now);
   const { cache, replica, usageStore, publicKeys } = parts;
   const usage = new Usage({
     store: usageStore,

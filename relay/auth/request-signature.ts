@@ -51,29 +51,10 @@ export function requestSignatureFault(
   keys: readonly AppKey[],
   now: number,
 ): SignatureFault | undefined {
-  const sorted = sortedByName(request.parameters);
-  let authKey = '';
-  let version = '';
-  let timestamp = '';
-  let signature = '';
-  let digest: string | undefined;
-  let before: string | undefined;
-  let signed = '';
-  // One pass, because this is most of what a publish costs before it is known to be one.
-  for (const [name, value] of sorted) {
-    // A second `auth_key` or `body_md5` would let the signed and the used value differ.
-    if (name === before) return 'parameter_duplicated';
-    before = name;
-    if (name === 'auth_signature') {
-      signature = value;
-      continue;
-    }
-    signed += signed === '' ? `${name}=${value}` : `&${name}=${value}`;
-    if (name === 'auth_key') authKey = value;
-    else if (name === 'auth_version') version = value;
-    else if (name === 'auth_timestamp') timestamp = value;
-    else if (name === 'body_md5') digest = value;
-  }
+  // Most SDKs send them sorted.
+  const read = readSorted(request.parameters) ?? readSorted(sortedByName(request.parameters));
+  if (read === undefined) return 'parameter_duplicated';
+  const { authKey, version, timestamp, signature, digest, signed } = read;
   const candidates = findKeys(keys, authKey, now);
   if (candidates.length === 0) return 'key_unknown';
   if (version !== '1.0') return 'signature_version_unsupported';
@@ -84,6 +65,46 @@ export function requestSignatureFault(
     return 'signature_expired';
   }
   return bodyDigestHolds(request.body, digest) ? undefined : 'body_digest_invalid';
+}
+
+type SignatureParameters = {
+  authKey: string;
+  version: string;
+  timestamp: string;
+  signature: string;
+  digest: string | undefined;
+  /** What was signed of the query. */
+  signed: string;
+};
+
+/**
+ * In one pass, because this is most of what a publish costs before it is known to be one. undefined: a name does not come after the one
+ * before it. A second `auth_key` or `body_md5` would let the signed and the used value differ.
+ */
+function readSorted(parameters: readonly QueryParameter[]): SignatureParameters | undefined {
+  const read: SignatureParameters = {
+    authKey: '',
+    version: '',
+    timestamp: '',
+    signature: '',
+    digest: undefined,
+    signed: '',
+  };
+  let before: string | undefined;
+  for (const [name, value] of parameters) {
+    if (before !== undefined && name <= before) return undefined;
+    before = name;
+    if (name === 'auth_signature') {
+      read.signature = value;
+      continue;
+    }
+    read.signed += read.signed === '' ? `${name}=${value}` : `&${name}=${value}`;
+    if (name === 'auth_key') read.authKey = value;
+    else if (name === 'auth_version') read.version = value;
+    else if (name === 'auth_timestamp') read.timestamp = value;
+    else if (name === 'body_md5') read.digest = value;
+  }
+  return read;
 }
 
 /** In code unit order, as the SDKs sort. */

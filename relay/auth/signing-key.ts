@@ -25,7 +25,8 @@ export class SigningKey {
     const { inner, outer } = (this.#pads ??= padsOf(this.#secret));
     if (typeof data === 'string') inner.write(data, BLOCK);
     else data.copy(inner, BLOCK);
-    hash('sha256', inner.subarray(0, BLOCK + length), 'buffer').copy(outer, BLOCK);
+    // As text, one byte a character: a buffer would be memory of its own, for 32 bytes.
+    outer.write(hash('sha256', inner.subarray(0, BLOCK + length), 'latin1'), BLOCK, 'latin1');
     return hash('sha256', outer, 'hex');
   }
 }

@@ -21,6 +21,9 @@ export class MemoryWire {
   isCut(): boolean {
     return this.#cut;
   }
+  reachesOthers(bus: MemoryBus): boolean {
+    return this.#buses.size > (this.#buses.has(bus) ? 1 : 0);
+  }
   /** Puts bytes on the wire as anybody might who reaches it. */
   carry(appId: string, channel: string, bytes: Buffer): void {
     for (const bus of this.#buses) bus.receive(appId, channel, bytes);
@@ -43,6 +46,7 @@ export class MemoryBus implements Bus {
 
   publish(appId: string, channels: readonly string[], message: BusMessage): Promise<Reach> {
     if (this.#wire.isCut()) return Promise.resolve('local');
+    if (!this.#wire.reachesOthers(this)) return Promise.resolve('everywhere');
     const bytes = encodeEnvelope(this.#origin, message);
     for (const channel of channels) this.#wire.carry(appId, channel, bytes);
     return Promise.resolve('everywhere');

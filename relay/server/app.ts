@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { fastify, type FastifyInstance } from 'fastify';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
 import { allowedMethods } from './allowed-methods.ts';
+import { Answer } from './answer.ts';
 import type { Endpoint } from './endpoint.ts';
 import { endpointTable, pathsOf, type EndpointParts } from './endpoints.ts';
-import { appInPath, appOfKey, gated, guard, readRawBodies, type AppOf, type HttpGateParts } from './http-gate.ts';
+import { appInPath, appOfKey, HttpGate, type HttpGateParts } from './http-gate.ts';
 import { countRefusal, type RelayMetrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
 import { Refused, refusalBody, sendRefusal } from './refuse.ts';
@@ -24,8 +25,6 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 65_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const OPENAPI_PATH = '/openapi.json';
-/** With the charset that Fastify would otherwise add, at each reply. */
-const JSON_TYPE = 'application/json; charset=utf-8';
 const REQUEST_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** The HTTP API, not yet listening. WebSocket upgrades are attached by server.ts. */
@@ -36,6 +35,7 @@ export function createApp(parts: AppParts): FastifyInstance {
     { url: OPENAPI_PATH, method: 'GET' },
     ...endpoints.flatMap((endpoint) => pathsOf(endpoint).map(({ url }) => ({ url, method: endpoint.method }))),
   ]);
+  const nextRequestId = requestIds(randomUUID());
   const app = fastify({
     logger: false,
     http: {
@@ -52,30 +52,33 @@ export function createApp(parts: AppParts): FastifyInstance {
     return503OnClosing: false,
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
-      return typeof given === 'string' && REQUEST_ID_PATTERN.test(given) ? given : randomUUID();
+      return typeof given === 'string' && REQUEST_ID_PATTERN.test(given) ? given : nextRequestId();
     },
     clientErrorHandler: (error, socket) => answerClientError(error, socket, metrics),
-    frameworkErrors: (_error, request, reply) => {
-      void reply.header('x-request-id', request.id);
-      sendRefusal(reply, metrics, new Refused('request_malformed'));
-    },
+    frameworkErrors: (_error, request, reply) =>
+      sendRefusal(takenOver(request, reply), metrics, new Refused('request_malformed')),
   });
 
-  app.addHook('onRequest', (request, reply, done) => {
+  // Of the answers that are Fastify's own.
+  app.addHook('onSend', (request, reply, payload, done) => {
     void reply.header('x-request-id', request.id);
-    done();
+    done(null, payload);
   });
   app.setNotFoundHandler((request, reply) => {
+    const answer = takenOver(request, reply);
     const methods = methodsOf(request.url.split('?', 1)[0] ?? '');
-    if (methods.length === 0) return sendRefusal(reply, metrics, new Refused('path_unknown'));
-    void reply.header('allow', methods.join(', '));
-    return sendRefusal(reply, metrics, new Refused('method_not_allowed'));
+    if (methods.length === 0) return sendRefusal(answer, metrics, new Refused('path_unknown'));
+    answer.header('allow', methods.join(', '));
+    return sendRefusal(answer, metrics, new Refused('method_not_allowed'));
   });
+  const failed = (error: unknown, { id }: FastifyRequest, answer: Answer): void => {
+    if (error instanceof Refused) return sendRefusal(answer, metrics, error);
+    log.error({ err: error, requestId: id }, 'request failed');
+    return sendRefusal(answer, metrics, new Refused('internal'));
+  };
   app.setErrorHandler((error, request, reply) => {
-    if (error instanceof Refused) return sendRefusal(reply, metrics, error);
-    if (isClientError(error)) return sendRefusal(reply, metrics, new Refused('request_malformed'));
-    log.error({ err: error, requestId: request.id }, 'request failed');
-    return sendRefusal(reply, metrics, new Refused('internal'));
+    const refused = isClientError(error) ? new Refused('request_malformed') : error;
+    failed(refused, request, takenOver(request, reply));
   });
 
   let document: string | undefined;
@@ -87,27 +90,50 @@ export function createApp(parts: AppParts): FastifyInstance {
     done();
   });
   void app.register((scope, _options, done) => {
-    readRawBodies(scope);
     for (const endpoint of endpoints) {
-      for (const { url, app } of pathsOf(endpoint))
-        serve(scope, url, endpoint, app === 'path' ? appInPath : appOfKey, parts);
+      for (const { url, app: from } of pathsOf(endpoint)) {
+        const gate = new HttpGate(parts, {
+          scope: endpoint.scope,
+          appOf: from === 'path' ? appInPath : appOfKey,
+        });
+        scope.route({
+          method: endpoint.method,
+          url,
+          // Fastify finds the route. What it does with bodies and replies besides would cost as much again as the gate.
+          onRequest: (request, reply) => {
+            const answer = takenOver(request, reply);
+            serve(request, gate, endpoint, answer).catch((error: unknown) => failed(error, request, answer));
+          },
+          handler: () => undefined,
+        });
+      }
     }
     done();
   });
   return app;
 }
 
-function serve(scope: FastifyInstance, url: string, endpoint: Endpoint, appOf: AppOf, parts: AppParts): void {
-  scope.route({
-    method: endpoint.method,
-    url,
-    ...guard(parts, { scope: endpoint.scope, appOf }),
-    handler: async (request, reply) => {
-      const answer = await endpoint.respond(gated(request), request.params, reply);
-      if (endpoint.answer === null) return reply.code(204).send();
-      return reply.type(JSON_TYPE).send(typeof answer === 'string' ? answer : JSON.stringify(answer));
-    },
-  });
+/** UUIDs of this boot, whose last group counts: a random one for each request costs more than finding its route. */
+function requestIds(boot: string): () => string {
+  const start = boot.slice(0, boot.lastIndexOf('-') + 1);
+  let count = 0;
+  return () => {
+    count += 1;
+    return start + count.toString(16).padStart(12, '0');
+  };
+}
+
+/** From here on Fastify has no part in the answer. */
+function takenOver(request: FastifyRequest, reply: FastifyReply): Answer {
+  reply.hijack();
+  return new Answer(reply.raw, request.id);
+}
+
+async function serve(request: FastifyRequest, gate: HttpGate, endpoint: Endpoint, answer: Answer): Promise<void> {
+  const visit = await gate.admit(request.raw, request.params, answer);
+  const content = await endpoint.respond(visit, request.params, answer);
+  if (endpoint.answer === null) answer.send(204);
+  else answer.send(200, typeof content === 'string' ? content : JSON.stringify(content));
 }
 
 /** Fastify's own verdicts about a request, such as a content type that does not parse. */

@@ -1,9 +1,9 @@
-import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import type { Scope } from '#crds/scopes.ts';
 import type { App } from '../directory/directory.ts';
 import type { RefusalCode } from '../gate/refusals.ts';
 import type { HttpVisit } from '../gate/visit.ts';
+import type { Answer } from './answer.ts';
 import { Refused } from './refuse.ts';
 
 /** Where an endpoint is served: `pusher` under /apps/{id} and /api/v1/apps/{id}, `relay` (what Pusher does not have) under the latter only. */
@@ -16,8 +16,8 @@ export type Call<P, Q, B> = {
   readonly query: Q;
   readonly body: B;
   readonly visit: HttpVisit;
-  /** For headers and a status other than 200; the body is what the handler returns. */
-  readonly reply: FastifyReply;
+  /** For headers; the body is what the handler returns. */
+  readonly reply: Pick<Answer, 'header'>;
 };
 
 type Described = {
@@ -41,6 +41,8 @@ type Spec<P, Q, B> = Described & {
   readonly params: z.ZodType<P>;
   readonly query: z.ZodType<Q>;
   readonly body: z.ZodType<B>;
+  /** What `body` makes of the bodies that nearly everybody sends, found with less work; undefined: ask `body`. */
+  readonly usualBody?: (value: unknown) => B | undefined;
   /** A form (application/x-www-form-urlencoded) is taken besides JSON. */
   readonly form?: boolean;
   /** A text is JSON and sent as it is. Throws {@link Refused}. */
@@ -56,7 +58,7 @@ export type Endpoint = Described & {
   readonly respond: (
     visit: HttpVisit,
     params: unknown,
-    reply: FastifyReply,
+    reply: Pick<Answer, 'header'>,
   ) => string | object | Promise<string | object>;
 };
 
@@ -73,7 +75,11 @@ const SIGNATURE_PARAMETERS: ReadonlySet<string> = new Set([
 export const NOTHING = z.unknown();
 
 export function endpoint<P, Q, B>(spec: Spec<P, Q, B>): Endpoint {
-  const { handle, form = false, ...described } = spec;
+  const { handle, usualBody, form = false, ...described } = spec;
+  const bodyOf = (visit: HttpVisit): B => {
+    const value = spec.body === NOTHING ? undefined : content(visit, form);
+    return usualBody?.(value) ?? parsed(spec.body, value, 'body_invalid');
+  };
   return {
     ...described,
     form,
@@ -84,7 +90,7 @@ export function endpoint<P, Q, B>(spec: Spec<P, Q, B>): Endpoint {
         app,
         params: parsed(spec.params, params, 'parameter_invalid'),
         query: parsed(spec.query, spec.query === NOTHING ? undefined : queryOf(spec, visit), 'parameter_invalid'),
-        body: parsed(spec.body, spec.body === NOTHING ? undefined : content(visit, form), 'body_invalid'),
+        body: bodyOf(visit),
         visit,
         reply,
       });

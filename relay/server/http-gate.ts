@@ -1,12 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import type { Readable } from 'node:stream';
-import type {
-  FastifyInstance,
-  FastifyReply,
-  FastifyRequest,
-  onRequestHookHandler,
-  preHandlerHookHandler,
-} from 'fastify';
 import type { Scope } from '#crds/scopes.ts';
 import { asksForAddress, asksForCertificate } from '../access/app-access.ts';
 import type { ClientCertificates } from '../access/client-certificates.ts';
@@ -28,16 +20,10 @@ import { rateLimitHeaders } from '../limits/rate-headers.ts';
 import type { RateLimiter } from '../limits/rate-limiter.ts';
 import { requestSubject, type RateSettings } from '../limits/rate-subject.ts';
 import type { Tallies } from '../usage/usage.ts';
+import type { Answer } from './answer.ts';
 import { Refused } from './refuse.ts';
 import { readBody } from './request-body.ts';
 import { rotationHeaders } from './rotation-headers.ts';
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Set by the gate on every route that it guards. */
-    visit: HttpVisit | undefined;
-  }
-}
 
 export type HttpGateParts = {
   readonly directory: Directory;
@@ -69,150 +55,131 @@ export const appOfKey: AppOf = (directory, _params, credential) =>
     ? directory.appByKey(credential.key)
     : undefined;
 
-type Done = (error?: Error) => void;
+/** What the gate asks of a route. */
+export type RouteRule = { readonly scope: Scope; readonly appOf: AppOf };
+
+/** A request at the door: of what the gate looks at, two things become known only on the way. */
+type Arriving = Omit<HttpVisit, 'body' | 'withinRate'> & { body: Buffer; withinRate: boolean };
 
 const NO_BODY = Buffer.alloc(0);
 
-/** Once per scope: bodies arrive as the raw bytes that were signed, whatever their type, and are read only after the head was judged. */
-export function readRawBodies(scope: FastifyInstance): void {
-  scope.decorateRequest('visit', undefined);
-  scope.removeAllContentTypeParsers();
-  const parser = (
-    request: FastifyRequest,
-    payload: Readable,
-    done: (error: Error | null, body?: Buffer) => void,
-  ): void => {
-    const app = request.visit?.app;
-    readBody(payload, app === undefined ? 0 : maxBodyBytes(app), done);
-  };
-  // By its name as well: Fastify looks a type up, but tries all others before it comes to the wildcard.
-  scope.addContentTypeParser(['application/json', '*'], parser);
-}
+/**
+ * The door of one route: its head is judged before a byte of the body is read, the rest when it is there. Bodies are the raw bytes that
+ * were signed, whatever their type.
+ */
+export class HttpGate {
+  readonly #parts: HttpGateParts;
+  readonly #rule: RouteRule;
 
-/** Hooks that put one route behind the gate: the head is judged before a byte of the body is read, the rest when it is there. */
-export function guard(
-  {
-    directory,
-    proxies,
-    certificates,
-    geography,
-    tlsMissing,
-    wallClock,
-    usage,
-    credentialUses,
-    limiter,
-    rates,
-  }: HttpGateParts,
-  { scope, appOf }: { readonly scope: Scope; readonly appOf: AppOf },
-): { readonly onRequest: onRequestHookHandler; readonly preHandler: preHandlerHookHandler } {
-  const judge = (visit: HttpVisit, stage: Stage, done: Done): void => {
+  constructor(parts: HttpGateParts, rule: RouteRule) {
+    this.#parts = parts;
+    this.#rule = rule;
+  }
+
+  /**
+   * The visit of a request that passed, counted as a call of its app. Rejects with {@link Refused}.
+   * @param answer is told what is left of the budget that the request drew on.
+   */
+  async admit(request: IncomingMessage, params: unknown, answer: Answer): Promise<HttpVisit> {
+    const visit: Arriving = this.#arrive(request, params);
+    this.#judge(visit, 'arrival');
+    if (visit.token?.rotated === true) rotationHeaders(answer, visit.token, visit.now);
+    // Who has signed is known only when the body is there.
+    const signed = visit.credential.method === 'signature';
+    if (!signed) await this.#count(visit, answer);
+    if (visit.method !== 'GET') visit.body = await bodyOf(request, visit);
+    this.#judge(visit, 'complete');
+    if (signed) await this.#count(visit, answer);
+    if (visit.app !== undefined) {
+      this.#parts.usage.of(visit.app.appId).apiCalls += 1;
+      countRequest(this.#parts.credentialUses, visit.app, visit, request.headers);
+    }
+    return visit;
+  }
+
+  #judge(visit: HttpVisit, stage: Stage): void {
     const refusal = firstRefusal(visit, stage);
-    if (refusal === undefined) done();
-    else if (refusal === 'scope_missing') done(new Refused(refusal, `The token lacks the scope ${scope}.`));
-    else done(new Refused(refusal));
-  };
+    if (refusal === undefined) return;
+    const { scope } = this.#rule;
+    throw refusal === 'scope_missing'
+      ? new Refused(refusal, `The token lacks the scope ${scope}.`)
+      : new Refused(refusal);
+  }
+
   /** Spends one of the budget that the request draws on; on every answer stands what is left of it. */
-  const count = (visit: HttpVisit, reply: FastifyReply, done: Done): void => {
+  #count(visit: Arriving, answer: Answer): Promise<void> | undefined {
+    const { limiter, rates } = this.#parts;
     const subject = visit.app === undefined ? undefined : requestSubject(visit.app, visit.token, rates);
-    if (subject === undefined) return judge(visit, 'counted', done);
+    if (subject === undefined) {
+      this.#judge(visit, 'counted');
+      return undefined;
+    }
     const told = (decision: RateDecision): void => {
       const { policy, limit } = rateLimitHeaders(subject, decision);
-      void reply.header('ratelimit-policy', policy).header('ratelimit', limit);
-      if (decision.admitted) return judge(visit, 'counted', done);
-      void reply.header('retry-after', decision.nextInSeconds);
-      judge({ ...visit, withinRate: false }, 'counted', done);
+      answer.header('ratelimit-policy', policy);
+      answer.header('ratelimit', limit);
+      if (!decision.admitted) answer.header('retry-after', String(decision.nextInSeconds));
+      visit.withinRate = decision.admitted;
+      this.#judge(visit, 'counted');
     };
     const decision = limiter.take(subject);
-    if (decision instanceof Promise) decision.then(told, done);
-    else told(decision);
-  };
-  return {
-    onRequest: (request: FastifyRequest, reply: FastifyReply, done) => {
-      const now = wallClock();
-      const visit = visitOf(request, { directory, proxies, certificates, geography, tlsMissing, now, scope, appOf });
-      request.visit = visit;
-      judge(visit, 'arrival', (refused) => {
-        if (refused === undefined && visit.token?.rotated === true) rotationHeaders(reply, visit.token, visit.now);
-        // Who has signed is known only when the body is there.
-        if (refused !== undefined || visit.credential.method === 'signature') done(refused);
-        else count(visit, reply, done);
-      });
-    },
-    preHandler: (request: FastifyRequest, reply: FastifyReply, done) => {
-      const visit = Buffer.isBuffer(request.body) ? { ...gated(request), body: request.body } : gated(request);
-      request.visit = visit;
-      const admit: Done = (refused) => {
-        if (refused === undefined && visit.app !== undefined) {
-          usage.of(visit.app.appId).apiCalls += 1;
-          countRequest(credentialUses, visit.app, visit, request.headers);
-        }
-        done(refused);
-      };
-      judge(visit, 'complete', (refused) => {
-        if (refused !== undefined || visit.credential.method !== 'signature') admit(refused);
-        else count(visit, reply, admit);
-      });
-    },
-  };
+    if (decision instanceof Promise) return decision.then(told);
+    told(decision);
+    return undefined;
+  }
+
+  #arrive(request: IncomingMessage, params: unknown): HttpVisit {
+    const { directory, proxies, certificates, geography, tlsMissing, wallClock } = this.#parts;
+    const { scope, appOf } = this.#rule;
+    const { method = '', url = '', headers, rawHeaders } = request;
+    const mark = url.indexOf('?');
+    const parameters = mark < 0 ? [] : parseQuery(url.slice(mark + 1));
+    const credential = presentedCredential(
+      {
+        authorization: headers.authorization,
+        relayKey: single(headers['x-relay-key']),
+        relaySecret: single(headers['x-relay-secret']),
+      },
+      parameters,
+    );
+    const announced = headers['content-length'];
+    const app = appOf(directory, params, credential);
+    const address = proxies.clientOf(request, asksForAddress(app?.access));
+    const certificate = asksForCertificate(app?.access) ? certificates.of(request) : undefined;
+    return {
+      door: 'http',
+      tlsMissing: tlsMissing(request),
+      serving: servingState(directory, false),
+      app,
+      credential,
+      origin: originOf(headers.origin),
+      address,
+      country: countryFor(app?.access, address, geography),
+      certificate,
+      registration: registrationOf(directory, app, certificate),
+      token: credential.method === 'bearer' ? directory.tokenByHash(credential.sha256 ?? '') : undefined,
+      scope,
+      method,
+      path: mark < 0 ? url : url.slice(0, mark),
+      parameters,
+      duplicatedHeader: hasDuplicatedSecurityHeader(rawHeaders),
+      contentType: headers['content-type'],
+      announcedBytes: announced === undefined ? undefined : Number(announced),
+      body: NO_BODY,
+      withinRate: true,
+      now: wallClock(),
+    };
+  }
 }
 
-/** The visit of a request that passed; throws when a route was registered outside of the gate. */
-export function gated(request: FastifyRequest): HttpVisit {
-  if (request.visit === undefined) throw new Error('this route is not behind the gate');
-  return request.visit;
-}
+/** `type/subtype`, and whatever parameters (RFC 9110, 8.3.1). */
+const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
 
-type VisitParts = {
-  readonly directory: Directory;
-  readonly proxies: TrustedProxies;
-  readonly certificates: ClientCertificates;
-  readonly geography: Geography;
-  readonly tlsMissing: (request: IncomingMessage) => boolean;
-  readonly now: number;
-  readonly scope: Scope;
-  readonly appOf: AppOf;
-};
-
-function visitOf(request: FastifyRequest, parts: VisitParts): HttpVisit {
-  const { directory, proxies, certificates, geography, tlsMissing, now, scope, appOf } = parts;
-  const { method = '', url = '', headers, rawHeaders } = request.raw;
-  const mark = url.indexOf('?');
-  const parameters = mark < 0 ? [] : parseQuery(url.slice(mark + 1));
-  const credential = presentedCredential(
-    {
-      authorization: headers.authorization,
-      relayKey: single(headers['x-relay-key']),
-      relaySecret: single(headers['x-relay-secret']),
-    },
-    parameters,
-  );
-  const announced = headers['content-length'];
-  const app = appOf(directory, request.params, credential);
-  const address = proxies.clientOf(request.raw, asksForAddress(app?.access));
-  const certificate = asksForCertificate(app?.access) ? certificates.of(request.raw) : undefined;
-  return {
-    door: 'http',
-    tlsMissing: tlsMissing(request.raw),
-    serving: servingState(directory, false),
-    app,
-    credential,
-    origin: originOf(headers.origin),
-    address,
-    country: countryFor(app?.access, address, geography),
-    certificate,
-    registration: registrationOf(directory, app, certificate),
-    token: credential.method === 'bearer' ? directory.tokenByHash(credential.sha256 ?? '') : undefined,
-    scope,
-    method,
-    path: mark < 0 ? url : url.slice(0, mark),
-    parameters,
-    duplicatedHeader: hasDuplicatedSecurityHeader(rawHeaders),
-    contentType: headers['content-type'],
-    announcedBytes: announced === undefined ? undefined : Number(announced),
-    body: NO_BODY,
-    withinRate: true,
-    now,
-  };
+function bodyOf(request: IncomingMessage, { app, contentType }: HttpVisit): Promise<Buffer> {
+  if (contentType !== undefined && contentType !== 'application/json' && !MEDIA_TYPE.test(contentType)) {
+    throw new Refused('request_malformed');
+  }
+  return readBody(request, app === undefined ? 0 : maxBodyBytes(app));
 }
 
 const single = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);

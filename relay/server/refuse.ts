@@ -1,5 +1,5 @@
-import type { FastifyReply } from 'fastify';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
+import type { Answer } from './answer.ts';
 import { countRefusal, type RelayMetrics } from './metrics.ts';
 
 /** A refusal on its way out of a route. `message` replaces the table's where there is more to say (which field, which limit). */
@@ -13,12 +13,12 @@ export class Refused extends Error {
 }
 
 /** Answers with the refusal's status and `{"error":{"code","message"}}`, and counts it. */
-export function sendRefusal(reply: FastifyReply, metrics: RelayMetrics, refused: Refused): FastifyReply {
+export function sendRefusal(answer: Answer, metrics: RelayMetrics, refused: Refused): void {
   countRefusal(metrics, 'http', refused.code);
   const { status } = refusalOf(refused.code);
-  if (status === 401) void reply.header('www-authenticate', challenge(refused.code));
-  if (status === 413) void reply.header('connection', 'close');
-  return reply.code(status).type('application/json').send(refusalBody(refused.code, refused.message));
+  if (status === 401) answer.header('www-authenticate', challenge(refused.code));
+  if (status === 413) answer.header('connection', 'close');
+  answer.send(status, refusalBody(refused.code, refused.message));
 }
 
 /** RFC 9110, 11.6.1 demands one with every 401. Of three ways to authenticate only Bearer is a scheme of HTTP (RFC 6750, 3). */

@@ -1,12 +1,14 @@
-import type { FastifyReply } from 'fastify';
 import type { Token } from '../directory/directory.ts';
+import type { Answer } from './answer.ts';
 
 /** Tells whoever still uses a token that was replaced: until when it works, or that its end has come and how long it is still let in. */
-export function rotationHeaders(reply: FastifyReply, { expiresAt, graceUntil }: Token, now: number): void {
+export function rotationHeaders(answer: Pick<Answer, 'header'>, { expiresAt, graceUntil }: Token, now: number): void {
   if (expiresAt === null) return;
-  void reply.header('x-relay-token-rotated', 'true').header('x-relay-token-expires', timeOf(expiresAt));
+  answer.header('x-relay-token-rotated', 'true');
+  answer.header('x-relay-token-expires', timeOf(expiresAt));
   if (now < expiresAt || graceUntil === null) return;
-  void reply.header('x-relay-token-expired', 'true').header('x-relay-token-grace-until', timeOf(graceUntil));
+  answer.header('x-relay-token-expired', 'true');
+  answer.header('x-relay-token-grace-until', timeOf(graceUntil));
 }
 
 /** RFC 3339 in whole seconds, rounded down: never later than it is. */

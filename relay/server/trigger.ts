@@ -12,12 +12,14 @@ const MAX_BATCH = 10;
 const NONCE_BYTES = 24;
 const MAC_BYTES = 16;
 
+const isReserved = (name: string): boolean => name.startsWith('pusher:') || name.startsWith('pusher_internal:');
+
 const event = z.object({
   name: z
     .string()
     .min(1)
     .max(MAX_EVENT_NAME)
-    .refine((name) => !/^pusher(_internal)?:/.test(name), 'must not start with pusher: or pusher_internal:'),
+    .refine((name) => !isReserved(name), 'must not start with pusher: or pusher_internal:'),
   data: z.string('must be a string (JSON inside it, if it is JSON)'),
   socket_id: z.string().regex(SOCKET_ID_PATTERN, 'must be a socket id such as 123.456').nullish(),
   info: infoText.nullish(),
@@ -30,6 +32,25 @@ export const triggerBody = event
     path: ['channels'],
     error: 'must name at least one channel',
   });
+
+/**
+ * What {@link triggerBody} makes of a name, a text and channels, which is all that most publishers send; undefined: it is something else, or
+ * wrong, and the schema must say. A test holds the two to each other.
+ */
+export function usualTriggerBody(value: unknown): z.infer<typeof triggerBody> | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { name, data, channels, channel, socket_id, info } = value as Readonly<Record<string, unknown>>;
+  if (channel !== undefined || socket_id !== undefined || info !== undefined) return undefined;
+  if (typeof name !== 'string' || name === '' || name.length > MAX_EVENT_NAME || isReserved(name)) return undefined;
+  if (typeof data !== 'string' || !isListOfChannels(channels)) return undefined;
+  return { name, data, channels };
+}
+
+function isListOfChannels(value: unknown): value is string[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > MAX_CHANNELS) return false;
+  return value.every((name) => typeof name === 'string');
+}
+
 /** Body of POST batch_events. */
 export const batchBody = z.object({ batch: z.array(event.extend({ channel: z.string() })).min(1) });
 
@@ -44,7 +65,8 @@ export type Trigger = {
 
 /** Throws {@link Refused}. */
 export function triggerOf(body: z.infer<typeof triggerBody>, app: App): Trigger {
-  return checked(body, [...new Set(body.channels ?? [body.channel ?? ''])], app);
+  const { channels = [body.channel ?? ''] } = body;
+  return checked(body, channels.length === 1 ? channels : [...new Set(channels)], app);
 }
 
 /** Throws {@link Refused}. */

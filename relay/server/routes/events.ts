@@ -1,15 +1,15 @@
-import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import type { Bus, Reach } from '../../bus/bus.ts';
 import type { App } from '../../directory/directory.ts';
 import { parseChannelName } from '../../protocol/channel-name.ts';
 import type { Screening } from '../../screening/screening.ts';
+import type { Answer } from '../answer.ts';
 import { channelAttributes, type ChannelAttributes, type ChannelFacts } from '../channel-facts.ts';
 import { endpoint, NOTHING, type Endpoint } from '../endpoint.ts';
 import type { FanOut } from '../fan-out.ts';
 import { wantsAny } from '../info.ts';
 import { Refused } from '../refuse.ts';
-import { batchBody, triggerBody, triggerOf, triggersOf, type Trigger } from '../trigger.ts';
+import { batchBody, triggerBody, triggerOf, triggersOf, usualTriggerBody, type Trigger } from '../trigger.ts';
 
 export type EventEndpointsParts = {
   readonly fanOut: FanOut;
@@ -55,6 +55,7 @@ export function eventEndpoints({ fanOut, bus, facts, screening }: EventEndpoints
       params: NOTHING,
       query: NOTHING,
       body: triggerBody,
+      usualBody: usualTriggerBody,
       answer: z.object({ channels: z.record(z.string(), channelAttributes).optional() }),
       refusals: REFUSALS,
       handle: async ({ app, body, reply }) => {
@@ -97,6 +98,6 @@ function isSealed({ channels: [name = ''] }: Trigger): boolean {
   return 'kind' in channel && channel.kind === 'encrypted';
 }
 
-function sayReach(reply: FastifyReply, reach: Reach): void {
-  if (reach === 'local') void reply.header('x-relay-delivery', 'local');
+function sayReach(reply: Pick<Answer, 'header'>, reach: Reach): void {
+  if (reach === 'local') reply.header('x-relay-delivery', 'local');
 }

@@ -25,7 +25,7 @@ export function terminateEndpoint({ bus, signals }: UserEndpointsParts): Endpoin
     handle: async ({ app: { appId }, params: { user }, reply }) => {
       const { channel, content } = terminateUser(user);
       const reach = await signal(bus, signals, appId, channel, content);
-      if (reach === 'local') void reply.header('x-relay-delivery', 'local');
+      if (reach === 'local') reply.header('x-relay-delivery', 'local');
       return {};
     },
   });

@@ -103,6 +103,12 @@ describe('malformed HTTP', () => {
       'body_too_large',
     ],
     [
+      'a content type that is none',
+      head('POST', '/apps/101/events', `${authorization}Content-Type: json\r\nContent-Length: 0\r\n`),
+      400,
+      'request_malformed',
+    ],
+    [
       'no credential, a large body',
       head('POST', '/apps/101/events', 'Content-Length: 1000000000000\r\n'),
       401,
