@@ -56,11 +56,12 @@ const rules = z
   });
 
 const common = withRotationRules(rules);
+const commonRules: unknown = common.meta()?.['x-kubernetes-validations'];
 
 /** `spec.rotation` of a RelayToken. */
 export const tokenRotation = common.meta({
   'x-kubernetes-validations': [
-    ...(common.meta()?.['x-kubernetes-validations'] as readonly unknown[]),
+    ...(Array.isArray(commonRules) ? (commonRules as readonly unknown[]) : []),
     {
       rule: "!has(self.mode) || self.mode != 'Never' || !(has(self.interval) || has(self.overlap) || has(self.grace) || has(self.deadline))",
       message: NEVER,

@@ -99,7 +99,7 @@ describe('what a token signed for', () => {
     await world.directory.removeToken(old.sha256);
     subscribe(client, auth);
     const { data } = await client.event('pusher:subscription_error', 'private-x');
-    expect(data).toMatchObject({ type: 'AuthError', status: 401 });
+    expect(JSON.parse(String(data))).toMatchObject({ type: 'AuthError', status: 401 });
     const signin = { auth, user_data: '{"id":"ada"}' };
     client.send({ event: 'pusher:signin', data: signin });
     expect(await client.closed()).toBe(4009);
