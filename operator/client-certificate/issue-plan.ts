@@ -46,6 +46,8 @@ export function planIssue(snapshot: CertificateSnapshot, issue: DefaultedIssue, 
       return step({ do: 'DeleteIssuedSecret', secret: { namespace, name: issue.secretName, uid: secret.uid } });
     if (certificate.ready && presented.notAfter === certificate.notAfter) return planIssued(snapshot, presented, appId);
   }
+  if (certificate.ready && presented !== undefined && 'reason' in presented)
+    return blockedPlan(snapshot, presented.reason, presented.message);
   const { trouble } = certificate;
   const waited = now - certificate.createdAt;
   if (trouble?.failed !== true && waited < PATIENCE_MS)
