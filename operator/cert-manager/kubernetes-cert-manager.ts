@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { GROUP, MANAGED_LABEL } from '#crds/api-group.ts';
 import { describeError, TransientError } from '../engine/errors.ts';
 import { Store } from '../engine/store.ts';
-import { isConflict } from '../kubernetes/kubernetes-error.ts';
+import { isConflict, KubernetesError } from '../kubernetes/kubernetes-error.ts';
 import { reflect, type NamedReflector, type ReflectOptions } from '../kubernetes/reflect.ts';
 import type { ResourceType } from '../kubernetes/resource-type.ts';
 import type { CertManager, CertManagerState, StoredCertificate } from '../world/cert-manager.ts';
@@ -61,6 +61,7 @@ export function createKubernetesCertManager(options: ReflectOptions): Kubernetes
   const settled = Promise.withResolvers<void>();
   let session: Session | undefined;
   let looked = false;
+  let pause = new AbortController();
 
   const open = (signal: AbortSignal): Session => {
     const certificates = new Store<KubernetesCertificate>({ log, ...scoped });
@@ -125,6 +126,16 @@ export function createKubernetesCertManager(options: ReflectOptions): Kubernetes
     if (session !== undefined) return session;
     throw new TransientError('CertManagerNotInstalled', 'cert-manager is gone', { quiet: true });
   };
+  /** A path that is not there means that the kinds are gone: whether they are is asked at once. */
+  const asked = async <T>(answer: Promise<T>): Promise<T> => {
+    try {
+      return await answer;
+    } catch (error) {
+      if (!(error instanceof KubernetesError) || error.status !== 404 || error.aboutObject) throw error;
+      pause.abort();
+      throw new TransientError('CertManagerNotInstalled', 'cert-manager is gone', { quiet: true, cause: error });
+    }
+  };
 
   const follow = async (signal: AbortSignal): Promise<void> => {
     const served = await client.served(CERTIFICATES.group, CERTIFICATES.version, { signal });
@@ -154,14 +165,14 @@ export function createKubernetesCertManager(options: ReflectOptions): Kubernetes
       const held = session;
       const found =
         held.certificates.get(keyOf({ namespace, name })) ??
-        (await client.get<KubernetesCertificate>(CERTIFICATES, { namespace, name }));
+        (await asked(client.get<KubernetesCertificate>(CERTIFICATES, { namespace, name })));
       return found === undefined ? undefined : stored(held, found);
     },
 
     apply: async (desired) => {
       const held = present();
       const { namespace, name, ownerUid } = desired;
-      const found = await client.get<KubernetesCertificate>(CERTIFICATES, { namespace, name });
+      const found = await asked(client.get<KubernetesCertificate>(CERTIFICATES, { namespace, name }));
       if (found !== undefined && ownerUidOf(found) !== ownerUid) throw theirs(name);
       const manifest = certificateManifest(desired);
       // One that somebody creates in between is not taken over: whoever owns its fields keeps them.
@@ -186,7 +197,7 @@ export function createKubernetesCertManager(options: ReflectOptions): Kubernetes
 
     delete: async ({ namespace, name, uid }) => {
       const held = present();
-      await client.delete(CERTIFICATES, { namespace, name }, { uid });
+      await asked(client.delete(CERTIFICATES, { namespace, name }, { uid }));
       const cached = held.certificates.get(keyOf({ namespace, name }));
       if (cached?.metadata.uid === uid) held.certificates.remove(cached);
     },
@@ -203,7 +214,9 @@ export function createKubernetesCertManager(options: ReflectOptions): Kubernetes
         } catch (error) {
           if (!signal.aborted) log.debug(describeError(error), 'whether cert-manager is installed could not be asked');
         }
-        await clock.sleep(session === undefined ? LOOK_FOR_MS : LOOK_AGAIN_MS, signal).catch(() => {});
+        pause = new AbortController();
+        const either = AbortSignal.any([signal, pause.signal]);
+        await clock.sleep(session === undefined ? LOOK_FOR_MS : LOOK_AGAIN_MS, either).catch(() => {});
       }
       await close();
     },
