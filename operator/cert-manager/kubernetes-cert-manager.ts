@@ -92,14 +92,17 @@ export function createKubernetesCertManager(options: ReflectOptions): Kubernetes
       ...reflect(options, requests, REQUESTS, { labelSelector }),
     ];
     const running = Promise.all(reflectors.map(({ reflector }) => reflector.run(both)));
-    Promise.all([certificates.whenSynced(both), requests.whenSynced(both)]).then(
-      () => {
-        settled.resolve();
-        for (const { stateChanged } of subscribers) stateChanged();
-      },
-      () => {},
-    );
+    void listed([certificates, requests], both);
     return { certificates, requests, reflectors, abort, running };
+  };
+  const listed = async (stores: readonly Pick<Store<never>, 'whenSynced'>[], signal: AbortSignal): Promise<void> => {
+    try {
+      await Promise.all(stores.map((store) => store.whenSynced(signal)));
+      settled.resolve();
+      for (const { stateChanged } of subscribers) stateChanged();
+    } catch {
+      // It is gone again.
+    }
   };
   const tell = (ref: ObjectRef): void => {
     for (const { changed } of subscribers) changed(ref);

@@ -14,7 +14,7 @@ const request = (revision: string, ...conditions: Condition[]): KubernetesReques
     uid: revision,
     annotations: { 'cert-manager.io/certificate-revision': revision },
   },
-  status: { conditions } as KubernetesRequest['status'] & object,
+  status: { conditions },
 });
 const certificate = (revision: number | undefined, ...conditions: Condition[]) => ({
   status: { ...(revision === undefined ? {} : { revision }), conditions } as never,
