@@ -16,13 +16,23 @@ export const REASON = {
   Disabled: 'Disabled',
   Revoked: 'Revoked',
   Expired: 'Expired',
+  NotYetValid: 'NotYetValid',
   // Waiting
   AppNotFound: 'AppNotFound',
   AppNotReady: 'AppNotReady',
+  CertManagerNotInstalled: 'CertManagerNotInstalled',
+  Issuing: 'Issuing',
   // Terminal: a person must change something
   Conflict: 'Conflict',
   AppIdNotRetained: 'AppIdNotRetained',
   AppIdDiffers: 'AppIdDiffers',
+  CertificateUnreadable: 'CertificateUnreadable',
+  CertificateChain: 'CertificateChain',
+  CertificateAuthority: 'CertificateAuthority',
+  PrivateKeyInside: 'PrivateKeyInside',
+  SecretKeyNotFound: 'SecretKeyNotFound',
+  IssuerNotAllowed: 'IssuerNotAllowed',
+  IssuanceFailed: 'IssuanceFailed',
   // Warning
   FullAccess: 'FullAccess',
   SecretNotFound: 'SecretNotFound',
@@ -34,6 +44,7 @@ export const REASON = {
   OldCredentialInUse: 'OldCredentialInUse',
   GeoIpDatabaseMissing: 'GeoIpDatabaseMissing',
   MailNotConfigured: 'MailNotConfigured',
+  RenewalFailed: 'RenewalFailed',
   // Enforced (directory.md)
   Publishing: 'Publishing',
   Rejected: 'Rejected',

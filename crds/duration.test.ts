@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { duration, durationMs } from './duration.ts';
+import { duration, durationMs, formatDuration } from './duration.ts';
 
 describe('durations', () => {
   test.each([
@@ -13,6 +13,11 @@ describe('durations', () => {
   ])('%s', (text, ms) => {
     expect(duration.safeParse(text).success).toBe(true);
     expect(durationMs(text)).toBe(ms);
+    expect(durationMs(formatDuration(ms))).toBe(ms);
+  });
+
+  test('are written as Go prints them', () => {
+    expect([2_160 * 3_600_000, 5_430_250, 0].map(formatDuration)).toEqual(['2160h0m0s', '1h30m30.25s', '0h0m0s']);
   });
 
   test.each(['90d', '', '12', 'h', '-1h', '1h 30m', '1H', '1µs', '1w'])(

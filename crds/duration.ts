@@ -27,3 +27,9 @@ export function durationMs(text: string): number {
   for (const [, count, unit] of text.matchAll(PART)) sum += Number(count) * (UNIT_MS[unit ?? ''] ?? 0);
   return Math.round(sum);
 }
+
+/** As Go prints it, e.g. `2160h0m0s`; {@link durationMs} reads it back. */
+export function formatDuration(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  return `${Math.floor(minutes / 60)}h${minutes % 60}m${(ms % 60_000) / 1_000}s`;
+}

@@ -1,4 +1,6 @@
 import type { z } from 'zod';
+import { clientCertificateSpec, clientCertificateStatus, clientCertificateTransitions } from './client-certificate.ts';
+import type { RelayKind } from './relay-object.ts';
 import { relayAppSpec, relayAppStatus, relayAppTransitions } from './relay-app.ts';
 import { relayTokenSpec, relayTokenStatus, relayTokenTransitions } from './relay-token.ts';
 import type { TransitionRule } from './transition-rule.ts';
@@ -13,7 +15,7 @@ export type PrinterColumn = {
 };
 
 export type KindDefinition<Spec = unknown> = {
-  readonly kind: 'RelayApp' | 'RelayToken';
+  readonly kind: RelayKind;
   readonly plural: string;
   readonly shortName: string;
   readonly description: string;
@@ -117,4 +119,22 @@ export const RELAY_TOKEN: KindDefinition<z.infer<typeof relayTokenSpec>> = {
   ],
 };
 
-export const KINDS: readonly KindDefinition[] = [RELAY_APP, RELAY_TOKEN];
+export const CLIENT_CERTIFICATE: KindDefinition<z.infer<typeof clientCertificateSpec>> = {
+  kind: 'ClientCertificate',
+  plural: 'clientcertificates',
+  shortName: 'rcc',
+  description: 'A client certificate that opens one RelayApp over mutual TLS.',
+  spec: clientCertificateSpec,
+  status: clientCertificateStatus,
+  transitions: clientCertificateTransitions,
+  columns: [
+    { name: 'App', type: 'string', jsonPath: '.spec.appRef.name', description: 'The RelayApp that it opens.' },
+    ready,
+    enforced,
+    { name: 'Expires', type: 'string', jsonPath: '.status.expiresAt', description: 'When it stops working.' },
+    age,
+    reason,
+  ],
+};
+
+export const KINDS: readonly KindDefinition[] = [RELAY_APP, RELAY_TOKEN, CLIENT_CERTIFICATE];

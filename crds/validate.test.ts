@@ -30,7 +30,11 @@ test('an empty spec is a working app, and an exported object with a status appli
 test.each([
   ['a text', 'hello', ': expected a manifest with apiVersion, kind, metadata and spec, found "hello"'],
   ['another version', app({}, { apiVersion: 'v1' }), 'apiVersion: expected relay-operator.dev/v1alpha1, found "v1"'],
-  ['another kind', app({}, { kind: 'Pod' }), 'kind: expected RelayApp or RelayToken, found "Pod"'],
+  [
+    'another kind',
+    app({}, { kind: 'Pod' }),
+    'kind: expected one of RelayApp, RelayToken, ClientCertificate, found "Pod"',
+  ],
   ['a missing spec', app(undefined), 'spec: is required: expected an object'],
   [
     'a name with capitals',

@@ -39,7 +39,7 @@ export function validateManifest(document: unknown): Validation {
   if (apiVersion !== API_VERSION) return fail(['apiVersion'], `expected ${API_VERSION}, found ${describe(apiVersion)}`);
   const definition = KINDS.find((known) => known.kind === kind);
   if (definition === undefined) {
-    return fail(['kind'], `expected ${KINDS.map((known) => known.kind).join(' or ')}, found ${describe(kind)}`);
+    return fail(['kind'], `expected one of ${KINDS.map((known) => known.kind).join(', ')}, found ${describe(kind)}`);
   }
   const schema = z.strictObject({ metadata, spec: definition.spec, status: z.unknown().optional() });
   const parsed = schema.safeParse(rest, { reportInput: true });

@@ -12,6 +12,7 @@ import {
 } from '#crds/link-tls.ts';
 import { mailAddress } from '#crds/mail-address.ts';
 import { commonSettings, parsedBy, port, readSettings, type SettingsResult } from '#crds/settings.ts';
+import { parseAllowedIssuers } from './client-certificate/allowed-issuers.ts';
 import { parseSmtpUrl } from './mail/smtp-server.ts';
 import { parseWebhookUrl } from './slack/webhook-url.ts';
 
@@ -63,6 +64,11 @@ const settings = z.object({
     .default('default')
     .describe('Part of every identity in the registry. Never change it: a new one finds none of the old credentials.'),
   WATCH_NAMESPACES: namespaces,
+  ALLOWED_ISSUERS: parsedBy((text) => parseAllowedIssuers(text))
+    .prefault('Issuer/*')
+    .describe(
+      'Who may sign the certificates that ClientCertificates ask cert-manager for: Kind/name with commas between, * for every name, such as Issuer/*,ClusterIssuer/internal-ca; or none. Default: Issuer/*, the Issuers of the same namespace.',
+    ),
   KUBECONFIG: z.string().optional().describe('A kubeconfig file. Default: the service account of the pod.'),
   POD_NAMESPACE: z
     .string()
@@ -105,7 +111,8 @@ export function readConfig(
   args: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): SettingsResult<OperatorConfig> {
-  const summary = 'The operator: turns RelayApp and RelayToken manifests into registered, enforced credentials.';
+  const summary =
+    'The operator: turns RelayApp, RelayToken and ClientCertificate manifests into registered, enforced credentials.';
   const result = readSettings(settings, { summary, args, environment });
   if (result.kind !== 'settings') return result;
   const contradiction = contradictionIn(result.settings);

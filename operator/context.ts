@@ -194,6 +194,7 @@ export function createContext(config: OperatorConfig): OperatorContext {
       enforcement,
       oldCredentials: new OldCredentials(metrics),
       endpoints: { public: config.RELAY_PUBLIC_URL, internal: config.RELAY_INTERNAL_URL ?? config.RELAY_PUBLIC_URL },
+      allowedIssuers: config.ALLOWED_ISSUERS,
       clock,
       log,
       metrics: new ControllerMetrics(metrics),

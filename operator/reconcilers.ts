@@ -1,5 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { AllowedIssuers } from './client-certificate/allowed-issuers.ts';
+import { applyCertificateStep } from './client-certificate/apply.ts';
+import { observeCertificate } from './client-certificate/observe.ts';
+import { planCertificate } from './client-certificate/plan.ts';
 import type { Enforcement } from './directory/enforcement-watch.ts';
 import type { BackendGate } from './engine/backend-gate.ts';
 import type { Clock } from './engine/clock.ts';
@@ -28,6 +32,8 @@ export type ReconcilersOptions = {
   readonly uses: CredentialUses;
   readonly oldCredentials: OldCredentials;
   readonly endpoints: Endpoints;
+  /** Who may sign the certificates that ClientCertificates ask for. */
+  readonly allowedIssuers: AllowedIssuers;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: ControllerMetrics;
@@ -42,11 +48,12 @@ export type ReconcilersOptions = {
  * the world is a cluster or a folder.
  */
 export async function runReconcilers(options: ReconcilersOptions, signal: AbortSignal): Promise<void> {
-  const { world, registry, enforcement, uses, oldCredentials, endpoints, clock } = options;
-  const { apps, tokens, secrets, recorder } = world;
+  const { world, registry, enforcement, uses, oldCredentials, endpoints, allowedIssuers, clock } = options;
+  const { apps, tokens, certificates, secrets, certManager, recorder } = world;
   const now = (): number => clock.now();
   const pendingApps = new PendingKeys(enforcement);
   const pendingTokens = new PendingKeys(enforcement);
+  const pendingCertificates = new PendingKeys(enforcement);
 
   const appController = createController('relayapp', options, () => world.refs('RelayApp').map(keyOf), {
     reconcile: createReconcile(
@@ -83,9 +90,33 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
     ),
   });
 
+  const certificateController = createController(
+    'clientcertificate',
+    options,
+    () => world.refs('ClientCertificate').map(keyOf),
+    {
+      reconcile: createReconcile(
+        {
+          observe: (ref) =>
+            observeCertificate(
+              { apps, certificates, secrets, certManager, registry, enforcement, allowedIssuers, now },
+              ref,
+            ),
+          plan: planCertificate,
+          apply: (object, step) =>
+            applyCertificateStep({ certificates, secrets, certManager, registry, recorder }, object, step),
+          writeStatus: (object, status) => certificates.writeStatus(object, status),
+        },
+        enforcement,
+        pendingCertificates,
+      ),
+    },
+  );
+
   const stop = [
     pendingApps.start((key) => appController.enqueue(key)),
     pendingTokens.start((key) => tokenController.enqueue(key)),
+    pendingCertificates.start((key) => certificateController.enqueue(key)),
     onDatabasesChange(enforcement, () => {
       const asking = world.refs('RelayApp').filter((ref) => apps.get(ref)?.spec.access?.countries !== undefined);
       for (const ref of asking) appController.enqueue(keyOf(ref), 'low');
@@ -96,13 +127,19 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
         tokenController.enqueue(keyOf(ref), priority);
         return;
       }
+      if (kind === 'ClientCertificate') {
+        certificateController.enqueue(keyOf(ref), priority);
+        return;
+      }
       appController.enqueue(keyOf(ref), priority);
-      // At the start every token is told of by itself.
-      if (!initial) for (const token of world.tokensOf(ref)) tokenController.enqueue(keyOf(token));
+      // At the start every token and certificate is told of by itself.
+      if (initial) return;
+      for (const token of world.tokensOf(ref)) tokenController.enqueue(keyOf(token));
+      for (const certificate of world.certificatesOf(ref)) certificateController.enqueue(keyOf(certificate));
     }),
   ];
   try {
-    await Promise.all([appController.run(signal), tokenController.run(signal)]);
+    await Promise.all([appController.run(signal), tokenController.run(signal), certificateController.run(signal)]);
   } finally {
     for (const unsubscribe of stop) unsubscribe();
     oldCredentials.clear();

@@ -38,7 +38,8 @@ const HELP = `Operator and relay in one process, over a folder of YAML. No clust
 Usage: npm start -- [DIR] [options]
        node standalone/main.ts [DIR] [options]
 
-  DIR                   The folder of manifests (RelayApp, RelayToken), with its subfolders. Edits take effect at once.
+  DIR                   The folder of manifests (RelayApp, RelayToken, ClientCertificate), with its subfolders.
+                        Edits take effect at once.
                         Default: examples/standalone
   --port PORT           Port for clients: WebSocket, HTTP API and the page. 0: any free one. Default: 6001
   --host ADDRESS        Address to listen on. Default: 127.0.0.1, so that only this machine reaches it

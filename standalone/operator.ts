@@ -102,6 +102,8 @@ export function createOperator({ pool, keys, store, facts: stream, world, url, l
             enforcement,
             oldCredentials: new OldCredentials(metrics),
             endpoints: { public: url, internal: url },
+            // There is no cert-manager here that could sign.
+            allowedIssuers: [],
             clock: systemClock,
             log,
             metrics: new ControllerMetrics(metrics),

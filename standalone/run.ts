@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ClientCertificate } from '#crds/client-certificate.ts';
 import type { RelayApp } from '#crds/relay-app.ts';
 import type { RelayToken } from '#crds/relay-token.ts';
 import { MemoryFacts } from '#relay/facts/memory.ts';
@@ -144,6 +145,10 @@ function createWorld(folder: string, data: DataDirectory, { say, warn }: Console
       tokens: new ObjectStore(
         join(data.status, 'RelayToken'),
         (object): object is RelayToken => object.kind === 'RelayToken',
+      ),
+      certificates: new ObjectStore(
+        join(data.status, 'ClientCertificate'),
+        (object): object is ClientCertificate => object.kind === 'ClientCertificate',
       ),
     },
     secrets: new SecretStore(data.secrets),

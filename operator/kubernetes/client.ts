@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { MalformedStreamError } from '../engine/errors.ts';
 import type { ListPage, WatchEvent } from '../engine/lister-watcher.ts';
 import type { EngineObject } from '../engine/object.ts';
-import { isNotFound } from './kubernetes-error.ts';
+import { isNotFound, KubernetesError } from './kubernetes-error.ts';
 import { LineDecoder } from './line-decoder.ts';
 import { apiVersionOf, pathOf } from './resource-type.ts';
 import type { ResourcePath, ResourceType } from './resource-type.ts';
@@ -261,6 +261,19 @@ export class KubernetesClient {
       ...options,
     });
     return z.object({ gitVersion: z.string() }).parse(answer).gitVersion;
+  }
+
+  /** The plurals that the API server serves of a group and version (discovery, which anybody may read); none when it knows no such group. */
+  async served(group: string, version: string, options: CallOptions = {}): Promise<ReadonlySet<string>> {
+    try {
+      const path = `/apis/${group}/${version}`;
+      const answer = await this.#transport.call({ verb: 'get', method: 'GET', path, resource: '', ...options });
+      const { resources } = z.object({ resources: z.array(z.object({ name: z.string() })) }).parse(answer);
+      return new Set(resources.map(({ name }) => name));
+    } catch (error) {
+      if (error instanceof KubernetesError && error.status === 404) return new Set();
+      throw error;
+    }
   }
 
   #at(resource: ResourceType, path: ResourcePath): ResourcePath & { readonly path: string; readonly resource: string } {

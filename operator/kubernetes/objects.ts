@@ -1,6 +1,5 @@
 import { FINALIZER } from '#crds/api-group.ts';
-import type { RelayApp } from '#crds/relay-app.ts';
-import type { RelayToken } from '#crds/relay-token.ts';
+import type { RelayObject } from '#crds/relay-object.ts';
 import type { Store } from '../engine/store.ts';
 import { keyOf } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
@@ -9,7 +8,7 @@ import { isNotFound } from './kubernetes-error.ts';
 import type { ResourceType } from './resource-type.ts';
 
 /** The objects of one kind in a cluster: read from the reflector's store, written by server-side apply. */
-export function kubernetesObjects<T extends RelayApp | RelayToken>(
+export function kubernetesObjects<T extends RelayObject>(
   client: KubernetesClient,
   resource: ResourceType,
   store: Pick<Store<T>, 'get' | 'upsert' | 'remove'>,

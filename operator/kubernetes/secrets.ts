@@ -1,5 +1,6 @@
 import type { V1Secret } from '@kubernetes/client-node';
 import { API_VERSION, GROUP } from '#crds/api-group.ts';
+import { KINDS } from '#crds/kinds.ts';
 import { TransientError } from '../engine/errors.ts';
 import type { EngineObject } from '../engine/object.ts';
 import type { Store } from '../engine/store.ts';
@@ -25,8 +26,8 @@ export function ownerUids(secret: KubernetesSecret): readonly string[] {
 /** The object of ours that owns it. */
 export function ownerOf(secret: KubernetesSecret): Owner | undefined {
   for (const { apiVersion, kind, name, uid } of secret.metadata.ownerReferences ?? []) {
-    if (apiVersion.startsWith(`${GROUP}/`) && (kind === 'RelayApp' || kind === 'RelayToken'))
-      return { kind, name, uid };
+    const known = KINDS.find((definition) => definition.kind === kind);
+    if (apiVersion.startsWith(`${GROUP}/`) && known !== undefined) return { kind: known.kind, name, uid };
   }
   return undefined;
 }

@@ -1,20 +1,23 @@
 import type { Logger } from 'pino';
 import { MANAGED_LABEL, REFERABLE_LABEL } from '#crds/api-group.ts';
+import type { ClientCertificate } from '#crds/client-certificate.ts';
 import { referencedSecrets, type RelayApp } from '#crds/relay-app.ts';
+import type { RelayObject } from '#crds/relay-object.ts';
 import type { RelayToken } from '#crds/relay-token.ts';
+import { createKubernetesCertManager } from '../cert-manager/kubernetes-cert-manager.ts';
 import type { Clock } from '../engine/clock.ts';
 import type { EventRecorder } from '../engine/events.ts';
-import { keyOf as keyOfObject, type EngineObject } from '../engine/object.ts';
+import { keyOf as keyOfObject } from '../engine/object.ts';
 import { OutageLog } from '../engine/outage-log.ts';
-import { LIST_OR_WATCH, Reflector, type ReflectorHealth } from '../engine/reflector.ts';
+import { LIST_OR_WATCH, type ReflectorHealth } from '../engine/reflector.ts';
 import { Store, type StoreEvent } from '../engine/store.ts';
 import { keyOf, type ObjectRef } from '../world/object-ref.ts';
 import type { Change, World } from '../world/world.ts';
 import type { KubernetesClient } from './client.ts';
-import { RELAY_APPS, RELAY_TOKENS } from './kinds.ts';
-import { listerWatcher } from './lister-watcher.ts';
+import { CLIENT_CERTIFICATES, RELAY_APPS, RELAY_TOKENS } from './kinds.ts';
 import { kubernetesObjects } from './objects.ts';
-import { SECRETS, type ResourceType } from './resource-type.ts';
+import { reflect } from './reflect.ts';
+import { SECRETS } from './resource-type.ts';
 import { kubernetesSecrets, ownerOf, ownerUids, type KubernetesSecret } from './secrets.ts';
 
 export type KubernetesWorldOptions = {
@@ -50,66 +53,75 @@ export function createKubernetesWorld({
     ...scoped,
     indexes: { app: ({ metadata: { namespace }, spec }) => [keyOf({ namespace, name: spec.appRef.name })] },
   });
+  const certificates = new Store<ClientCertificate, 'app' | 'reference'>({
+    log,
+    ...scoped,
+    indexes: {
+      app: ({ metadata: { namespace }, spec }) => [keyOf({ namespace, name: spec.appRef.name })],
+      reference: ({ metadata: { namespace }, spec }) => {
+        const name = spec.certificate?.secretRef?.name;
+        return name === undefined ? [] : [keyOf({ namespace, name })];
+      },
+    },
+  });
   const secrets = new Store<KubernetesSecret, 'owner'>({ log, ...scoped, indexes: { owner: ownerUids } });
   const referable = new Store<KubernetesSecret>({ log, ...scoped });
-  const stores = [apps, tokens, secrets, referable];
-  const outages = new OutageLog(log, LIST_OR_WATCH);
+  const stores = [apps, tokens, certificates, secrets, referable];
+  const reflecting = { client, namespaces, clock, log, outages: new OutageLog(log, LIST_OR_WATCH) };
+  const certManager = createKubernetesCertManager(reflecting);
   const reflectors = [
-    ...reflect(apps, RELAY_APPS),
-    ...reflect(tokens, RELAY_TOKENS),
+    ...reflect(reflecting, apps, RELAY_APPS),
+    ...reflect(reflecting, tokens, RELAY_TOKENS),
+    ...reflect(reflecting, certificates, CLIENT_CERTIFICATES),
     // By our labels only: a cluster has thousands of other Secrets (operator-traps, rule 5).
-    ...reflect(secrets, SECRETS, { name: 'secrets', labelSelector: `${MANAGED_LABEL}=true` }),
-    ...reflect(referable, SECRETS, { name: 'referable secrets', labelSelector: `${REFERABLE_LABEL}=true` }),
+    ...reflect(reflecting, secrets, SECRETS, { name: 'secrets', labelSelector: `${MANAGED_LABEL}=true` }),
+    ...reflect(reflecting, referable, SECRETS, {
+      name: 'referable secrets',
+      labelSelector: `${REFERABLE_LABEL}=true`,
+    }),
   ];
-
-  function reflect<T extends EngineObject>(
-    store: Pick<Store<T>, 'replace' | 'upsert' | 'remove' | 'hasSynced'>,
-    resource: ResourceType,
-    { name: what = resource.plural, labelSelector }: { readonly name?: string; readonly labelSelector?: string } = {},
-  ) {
-    const scopes = namespaces.length === 0 ? [undefined] : namespaces;
-    return scopes.map((namespace) => {
-      const name = namespace === undefined ? what : `${what} in ${namespace}`;
-      const reflector = new Reflector<T>({
-        name,
-        source: listerWatcher<T>(client, resource, { namespace, labelSelector }),
-        store,
-        clock,
-        random: Math.random,
-        log,
-        outages,
-        ...(namespace === undefined ? {} : { scope: namespace }),
-      });
-      return { name, reflector };
-    });
-  }
+  const listOf = { RelayApp: apps, RelayToken: tokens, ClientCertificate: certificates };
 
   return {
     apps: kubernetesObjects(client, RELAY_APPS, apps),
     tokens: kubernetesObjects(client, RELAY_TOKENS, tokens),
+    certificates: kubernetesObjects(client, CLIENT_CERTIFICATES, certificates),
+    certManager,
     secrets: kubernetesSecrets(client, secrets, referable),
     recorder: {
       event: ({ apiVersion, kind, metadata }, type, reason, message) =>
         recorder.record({ apiVersion, kind, metadata }, { type, reason, action: 'Reconcile', note: message }),
     },
-    refs: (kind) => (kind === 'RelayApp' ? apps : tokens).list().map(refOfObject),
+    refs: (kind) => listOf[kind].list().map(refOfObject),
     tokensOf: (app) => tokens.byIndex('app', keyOf(app)).map(refOfObject),
+    certificatesOf: (app) => certificates.byIndex('app', keyOf(app)).map(refOfObject),
     subscribe: (listener) => {
+      const tell = (kind: Change['kind'], ref: ObjectRef): void =>
+        listener({ kind, ref, deleting: false, initial: false });
       const stop = [
         apps.subscribe((event) => listener(changeOf('RelayApp', event))),
         tokens.subscribe((event) => listener(changeOf('RelayToken', event))),
+        certificates.subscribe((event) => listener(changeOf('ClientCertificate', event))),
         secrets.subscribe(({ object, type }) => {
           const owner = ownerOf(object);
           // What a Secret looks like at the start is seen when its owner is reconciled.
           if (owner === undefined || type === 'added') return;
           const { namespace = '' } = object.metadata;
-          listener({ kind: owner.kind, ref: { namespace, name: owner.name }, deleting: false, initial: false });
+          tell(owner.kind, { namespace, name: owner.name });
         }),
         referable.subscribe((event) => {
           // What a Secret says at the start is seen when the objects that refer to it are reconciled.
           if (event.type === 'added' && event.initial) return;
-          for (const app of apps.byIndex('reference', keyOfObject(event.object)))
-            listener({ kind: 'RelayApp', ref: refOfObject(app), deleting: false, initial: false });
+          const key = keyOfObject(event.object);
+          for (const app of apps.byIndex('reference', key)) tell('RelayApp', refOfObject(app));
+          for (const one of certificates.byIndex('reference', key)) tell('ClientCertificate', refOfObject(one));
+        }),
+        certManager.subscribe({
+          changed: (ref) => tell('ClientCertificate', ref),
+          stateChanged: () => {
+            for (const one of certificates.list())
+              if (one.spec.issue !== undefined) tell('ClientCertificate', refOfObject(one));
+          },
         }),
       ];
       return () => {
@@ -117,10 +129,10 @@ export function createKubernetesWorld({
       };
     },
     run: async (signal) => {
-      await Promise.all(reflectors.map(({ reflector }) => reflector.run(signal)));
+      await Promise.all([...reflectors.map(({ reflector }) => reflector.run(signal)), certManager.run(signal)]);
     },
     whenSynced: async (signal) => {
-      await Promise.all(stores.map((store) => store.whenSynced(signal)));
+      await Promise.all([...stores.map((store) => store.whenSynced(signal)), certManager.whenSettled(signal)]);
     },
     hasSynced: () => stores.every((store) => store.hasSynced()),
     health: () => reflectors.map(({ name, reflector }) => ({ name, ...reflector.health() })),
@@ -132,11 +144,11 @@ function referencedKeys({ metadata: { namespace, name }, spec }: RelayApp): read
   return referencedSecrets(name, spec).map((secret) => keyOf({ namespace, name: secret }));
 }
 
-function refOfObject({ metadata: { namespace, name } }: RelayApp | RelayToken): ObjectRef {
+function refOfObject({ metadata: { namespace, name } }: RelayObject): ObjectRef {
   return { namespace, name };
 }
 
-function changeOf(kind: Change['kind'], event: StoreEvent<RelayApp | RelayToken>): Change {
+function changeOf(kind: Change['kind'], event: StoreEvent<RelayObject>): Change {
   return {
     kind,
     ref: refOfObject(event.object),

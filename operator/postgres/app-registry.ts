@@ -1,4 +1,4 @@
-import { appEntryKey, tokenEntryKey } from '#crds/directory/entry-body.ts';
+import { appEntryKey, certificateEntryKey, tokenEntryKey } from '#crds/directory/entry-body.ts';
 import type { AppRegistry, AppRow } from '../registry/app-registry.ts';
 import { changeApp, IDENTITY, republished, setApp, type RegistryOptions } from './app-change.ts';
 import { appEntry, insertKey, sealedHeaders, selectApp } from './app-rows.ts';
@@ -108,17 +108,22 @@ export function createAppRegistry(options: RegistryOptions): AppRegistry {
     purgeApps: (before) =>
       asTransient(async () => {
         const { result } = await commit.commit(async (tx) => {
-          const { rows } = await tx.query<{ app_id: string; hashes: string[] | null }>(
-            `SELECT app_id, (SELECT array_agg(sha256) FROM token WHERE token.app_id = app.app_id AND token.state <> 'Revoked') AS hashes
+          const { rows } = await tx.query<{ app_id: string; hashes: string[] | null; fingerprints: string[] | null }>(
+            `SELECT app_id, (SELECT array_agg(sha256) FROM token WHERE token.app_id = app.app_id AND token.state <> 'Revoked') AS hashes,
+                    (SELECT array_agg(sha256) FROM certificate
+                      WHERE certificate.app_id = app.app_id AND certificate.state IN ('Active', 'Retiring')) AS fingerprints
                FROM app WHERE installation = $1 AND state = 'Deleted' AND changed_at < $2 FOR UPDATE`,
             [installation, new Date(before)],
           );
           const ids = rows.map((row) => row.app_id);
           await tx.query('DELETE FROM app WHERE app_id = ANY($1)', [ids]);
-          const hashes = rows.flatMap((row) => row.hashes ?? []);
+          const keys = rows.flatMap(({ app_id, hashes, fingerprints }) => [
+            ...(hashes ?? []).map(tokenEntryKey),
+            ...(fingerprints ?? []).map((sha256) => certificateEntryKey(app_id, sha256)),
+          ]);
           return {
             result: ids,
-            changes: hashes.map((sha256) => ({ key: tokenEntryKey(sha256), body: null })),
+            changes: keys.map((key) => ({ key, body: null })),
             audit: ids.map((appId) => ({
               actor: 'operator',
               action: 'app.purge',

@@ -3,6 +3,7 @@ import { createAnnouncementRegistry } from './announcements.ts';
 import type { RegistryOptions } from './app-change.ts';
 import { createAppKeyRegistry } from './app-key-registry.ts';
 import { createAppRegistry } from './app-registry.ts';
+import { createCertificateRegistry } from './certificate-registry.ts';
 import { createTokenRegistry } from './token-registry.ts';
 
 /** The registry in PostgreSQL. */
@@ -12,5 +13,6 @@ export function createRegistry(options: RegistryOptions): Registry {
     ...createAppKeyRegistry(options),
     ...createTokenRegistry(options),
     ...createAnnouncementRegistry(options),
+    ...createCertificateRegistry(options),
   };
 }

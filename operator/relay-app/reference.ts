@@ -1,38 +1,17 @@
-import { REFERABLE_LABEL } from '#crds/api-group.ts';
-import { REASON } from '#crds/conditions.ts';
 import type { Caution } from '../reconcile/conditions.ts';
+import { referencedData, type Purpose } from '../reconcile/referenced-secret.ts';
 import type { AppSnapshot } from './snapshot.ts';
-
-/** What a Secret that an app refers to is used for, in words. */
-export type Purpose = {
-  /** What the label allows. */
-  readonly allows: 'be sent' | 'be used by an app';
-  /** What to do instead of referring to a Secret of ours. */
-  readonly instead: string;
-};
 
 /** The data of a Secret that the snapshot's object refers to, or why it cannot be had. */
 export function referableData(
   { object, references }: Pick<AppSnapshot, 'object' | 'references'>,
   secretName: string,
-  { allows, instead }: Purpose,
+  purpose: Purpose,
 ): { readonly data: Readonly<Record<string, string>> } | Caution {
-  const { namespace } = object.metadata;
-  const reference = references.get(secretName) ?? { kind: 'absent' };
-  switch (reference.kind) {
-    case 'absent':
-      return { reason: REASON.SecretNotFound, message: `there is no Secret ${secretName} in namespace ${namespace}` };
-    case 'ours':
-      return {
-        reason: REASON.SecretNotReferable,
-        message: `Secret ${secretName} holds credentials that this operator wrote, and those are not for others: ${instead}`,
-      };
-    case 'notReferable':
-      return {
-        reason: REASON.SecretNotReferable,
-        message: `Secret ${secretName} lacks the label that allows it to ${allows}; whoever may read it can say: kubectl -n ${namespace} label secret ${secretName} ${REFERABLE_LABEL}=true`,
-      };
-    case 'referable':
-      return { data: reference.data };
-  }
+  return referencedData(
+    references.get(secretName) ?? { kind: 'absent' },
+    object.metadata.namespace,
+    secretName,
+    purpose,
+  );
 }

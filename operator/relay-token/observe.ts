@@ -1,27 +1,23 @@
 import { TOKEN_SECRET_TYPE } from '#crds/api-group.ts';
 import { tokenEntryKey } from '#crds/directory/entry-body.ts';
-import type { RelayApp } from '#crds/relay-app.ts';
 import { defaultedToken, type RelayToken } from '#crds/relay-token.ts';
 import { evaluateEnforced } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
+import { lookUpApp, type AppSources } from '../reconcile/app-reference.ts';
 import { isLatched } from '../reconcile/conditions.ts';
 import { secretState } from '../reconcile/secret-state.ts';
-import type { AppRow } from '../registry/app-registry.ts';
 import type { CredentialUse, CredentialUses } from '../registry/credential-use.ts';
 import type { TokenRegistry, TokenRow } from '../registry/token-registry.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Secrets } from '../world/secrets.ts';
 import { live, newest } from './rows.ts';
-import type { AppOfToken, TokenSnapshot } from './snapshot.ts';
+import type { TokenSnapshot } from './snapshot.ts';
 
-export type TokenSources = {
-  readonly apps: Pick<Objects<RelayApp>, 'get'>;
+export type TokenSources = AppSources & {
   readonly tokens: Objects<RelayToken>;
   readonly secrets: Secrets;
-  readonly registry: Pick<TokenRegistry, 'findTokens'> & {
-    findApp(ref: ObjectRef, uid: string): Promise<Pick<AppRow, 'state' | 'appId'> | undefined>;
-  };
+  readonly registry: Pick<TokenRegistry, 'findTokens'>;
   readonly enforcement: Enforcement;
   readonly uses: CredentialUses;
   readonly relayUrl: string;
@@ -37,7 +33,7 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
   const spec = defaultedToken(ref.name, object.spec);
   const deleting = object.metadata.deletionTimestamp !== undefined;
   const rows = await sources.registry.findTokens(ref, uid);
-  const app = deleting ? ({ kind: 'absent' } as const) : await appOf(sources, { ...ref, name: spec.appName });
+  const app = deleting ? ({ kind: 'absent' } as const) : await lookUpApp(sources, { ...ref, name: spec.appName });
   const secret = deleting ? undefined : await sources.secrets.read({ ...ref, name: spec.secretName });
   const now = sources.now();
   return {
@@ -58,13 +54,6 @@ async function usesOf({ uses }: TokenSources, rows: readonly TokenRow[]): Promis
   const appIds = new Set(rows.filter((row) => row.state === 'Retiring').map((row) => row.appId));
   const known = await Promise.all([...appIds].map((appId) => uses.of(appId)));
   return Object.fromEntries(known.flatMap((ofApp) => [...ofApp]));
-}
-
-async function appOf(sources: TokenSources, ref: ObjectRef): Promise<AppOfToken> {
-  const app = sources.apps.get(ref);
-  if (app === undefined || app.metadata.deletionTimestamp !== undefined) return { kind: 'absent' };
-  const row = await sources.registry.findApp(ref, app.metadata.uid);
-  return row?.state === 'Active' ? { kind: 'registered', appId: row.appId } : { kind: 'unregistered' };
 }
 
 function enforcedOf(

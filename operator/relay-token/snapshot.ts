@@ -1,22 +1,17 @@
 import type { RelayToken } from '#crds/relay-token.ts';
 import type { Enforced } from '../directory/enforcement.ts';
+import type { AppReference } from '../reconcile/app-reference.ts';
 import type { SecretState } from '../reconcile/secret-state.ts';
 import type { CredentialUse } from '../registry/credential-use.ts';
 import type { TokenRow } from '../registry/token-registry.ts';
 import type { StoredSecret } from '../world/secrets.ts';
-
-export type AppOfToken =
-  | { readonly kind: 'absent' }
-  /** Its object is there, its registration not yet. */
-  | { readonly kind: 'unregistered' }
-  | { readonly kind: 'registered'; readonly appId: string };
 
 /** All that `planToken` decides from, gathered at one moment by `observe.ts`. */
 export type TokenSnapshot = {
   /** Epoch ms. */
   readonly now: number;
   readonly object: RelayToken;
-  readonly app: AppOfToken;
+  readonly app: AppReference;
   readonly rows: readonly TokenRow[];
   readonly secret: SecretState;
   /** Ours, under another name: where the next token is staged, or a name that is no longer wanted; all of ours while the object is being deleted. */

@@ -1,5 +1,4 @@
-import type { RelayApp } from '#crds/relay-app.ts';
-import type { RelayToken } from '#crds/relay-token.ts';
+import type { RelayObject } from '#crds/relay-object.ts';
 import type { ObjectRef } from './object-ref.ts';
 
 /**
@@ -9,7 +8,7 @@ import type { ObjectRef } from './object-ref.ts';
  * Implementations MUST make their own successful write visible to the next `get` (write-through), MUST guard every write with the UID
  * and resourceVersion that the caller saw, and MUST throw a quiet TransientError when the object has changed meanwhile.
  */
-export interface Objects<T extends RelayApp | RelayToken> {
+export interface Objects<T extends RelayObject> {
   /** The object as last seen; never a network call. */
   get(ref: ObjectRef): T | undefined;
   addFinalizer(object: T): Promise<void>;

@@ -1,7 +1,6 @@
-import type { RelayApp } from '#crds/relay-app.ts';
-import type { RelayToken } from '#crds/relay-token.ts';
+import type { RelayObject } from '#crds/relay-object.ts';
 
 /** Kubernetes Events in a cluster, log lines in a folder. Never fails and never blocks a reconcile. */
 export interface Recorder {
-  event(object: RelayApp | RelayToken, type: 'Normal' | 'Warning', reason: string, message: string): void;
+  event(object: RelayObject, type: 'Normal' | 'Warning', reason: string, message: string): void;
 }

@@ -1,7 +1,8 @@
+import type { RelayKind } from '#crds/relay-object.ts';
 import type { ObjectRef } from './object-ref.ts';
 
 /** The object that a Secret belongs to; deleting it deletes the Secret (garbage collection, or the folder's own). */
-export type Owner = { readonly kind: 'RelayApp' | 'RelayToken'; readonly name: string; readonly uid: string };
+export type Owner = { readonly kind: RelayKind; readonly name: string; readonly uid: string };
 
 /** A Secret as stored, `data` decoded. */
 export type StoredSecret = ObjectRef & {
@@ -56,5 +57,5 @@ export interface Secrets {
   /** As `apply`, but only while it is as the caller saw it; a quiet TransientError when somebody wrote it meanwhile, or deleted it. */
   replace(seen: StoredSecret, desired: DesiredSecret): Promise<void>;
   /** Guarded by the UID of what the caller saw; an absent Secret is a success. */
-  delete(secret: StoredSecret): Promise<void>;
+  delete(secret: ObjectRef & Pick<StoredSecret, 'uid'>): Promise<void>;
 }

@@ -36,7 +36,7 @@ test.each([
   ],
   [
     `${HEAD.replace('RelayApp', 'RelayAp')}metadata:\n  name: x\n`,
-    /^2: kind: expected RelayApp or RelayToken, found "RelayAp"/,
+    /^2: kind: expected one of RelayApp, RelayToken, ClientCertificate, found "RelayAp"/,
   ],
   ['just text\n', /^1: expected a manifest/],
   ['a: 1\n b: 2\n', /^2: not valid YAML/],

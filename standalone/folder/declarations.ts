@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { clientCertificateSpec, type ClientCertificateSpec } from '#crds/client-certificate.ts';
 import { relayAppSpec, type RelayAppSpec } from '#crds/relay-app.ts';
 import { relayTokenSpec, type RelayTokenSpec } from '#crds/relay-token.ts';
 import { formatPath, validateManifest, validateUpdate, type FieldError } from '#crds/validate.ts';
@@ -21,6 +22,7 @@ export type Declaration = Common &
   (
     | { readonly kind: 'RelayApp'; readonly spec: RelayAppSpec }
     | { readonly kind: 'RelayToken'; readonly spec: RelayTokenSpec }
+    | { readonly kind: 'ClientCertificate'; readonly spec: ClientCertificateSpec }
   );
 
 /** A Secret that a file declares for objects to refer to. */
@@ -163,7 +165,7 @@ function readSecret(file: string, document: YamlDocument): Read {
 }
 
 const identity = z.object({
-  kind: z.enum(['RelayApp', 'RelayToken', 'Secret']),
+  kind: z.enum(['RelayApp', 'RelayToken', 'ClientCertificate', 'Secret']),
   metadata: z.object({ name: z.string(), namespace: z.string().default(DEFAULT_NAMESPACE) }),
 });
 
@@ -178,6 +180,8 @@ function typed(kind: Declaration['kind'], common: Common, spec: unknown): Declar
       return { ...common, kind, spec: z.parse(relayAppSpec, spec) };
     case 'RelayToken':
       return { ...common, kind, spec: z.parse(relayTokenSpec, spec) };
+    case 'ClientCertificate':
+      return { ...common, kind, spec: z.parse(clientCertificateSpec, spec) };
   }
 }
 

@@ -1,6 +1,5 @@
 import { FINALIZER } from '#crds/api-group.ts';
-import type { RelayApp } from '#crds/relay-app.ts';
-import type { RelayToken } from '#crds/relay-token.ts';
+import type { RelayObject } from '#crds/relay-object.ts';
 import type { ObjectRef } from '#operator/world/object-ref.ts';
 import type { Objects } from '#operator/world/objects.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -12,7 +11,7 @@ export type FolderObjectsEvents<T> = {
 };
 
 /** The reconcilers' side of one kind. Each write is on disk and visible when its promise resolves. */
-export class FolderObjects<T extends RelayApp | RelayToken> implements Objects<T> {
+export class FolderObjects<T extends RelayObject> implements Objects<T> {
   readonly #store: ObjectStore<T>;
   readonly #events: FolderObjectsEvents<T>;
 
@@ -47,10 +46,10 @@ export class FolderObjects<T extends RelayApp | RelayToken> implements Objects<T
   }
 }
 
-function others(object: RelayApp | RelayToken): string[] {
+function others(object: RelayObject): string[] {
   return (object.metadata.finalizers ?? []).filter((finalizer) => finalizer !== FINALIZER);
 }
 
-function withFinalizers<T extends RelayApp | RelayToken>(object: T, finalizers: readonly string[]): T {
+function withFinalizers<T extends RelayObject>(object: T, finalizers: readonly string[]): T {
   return { ...object, metadata: { ...object.metadata, finalizers } };
 }

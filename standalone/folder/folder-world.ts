@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { API_VERSION } from '#crds/api-group.ts';
+import type { ClientCertificate } from '#crds/client-certificate.ts';
 import { referencedSecrets, type RelayApp } from '#crds/relay-app.ts';
 import type { RelayToken } from '#crds/relay-token.ts';
 import type { ObjectMeta } from '#crds/resource.ts';
@@ -16,6 +17,7 @@ import {
 } from './declarations.ts';
 import { FolderObjects } from './folder-objects.ts';
 import { isInside } from './manifest-files.ts';
+import { NO_CERT_MANAGER } from './no-cert-manager.ts';
 import type { FolderObject } from './object-file.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { SecretStore } from './secret-store.ts';
@@ -23,10 +25,16 @@ import type { SecretStore } from './secret-store.ts';
 /** Which file declares an object, so that taking it out of that file, and nothing else, deletes it. */
 const MANIFEST_ANNOTATION = 'relay-operator.dev/manifest';
 
+export type FolderStores = {
+  readonly apps: ObjectStore<RelayApp>;
+  readonly tokens: ObjectStore<RelayToken>;
+  readonly certificates: ObjectStore<ClientCertificate>;
+};
+
 export type FolderWorldOptions = {
   /** The folder of manifests, absolute. */
   readonly folder: string;
-  readonly stores: { readonly apps: ObjectStore<RelayApp>; readonly tokens: ObjectStore<RelayToken> };
+  readonly stores: FolderStores;
   readonly secrets: SecretStore;
   readonly recorder: Recorder;
   readonly now: () => Date;
@@ -42,6 +50,8 @@ export type FolderWorldOptions = {
 export class FolderWorld implements World {
   readonly apps: FolderObjects<RelayApp>;
   readonly tokens: FolderObjects<RelayToken>;
+  readonly certificates: FolderObjects<ClientCertificate>;
+  readonly certManager = NO_CERT_MANAGER;
   readonly secrets: SecretStore;
   readonly recorder: Recorder;
   readonly #options: FolderWorldOptions;
@@ -57,24 +67,26 @@ export class FolderWorld implements World {
     const gone = (object: FolderObject): void => this.#finish(object);
     this.apps = new FolderObjects(stores.apps, { written, gone, status: onStatus });
     this.tokens = new FolderObjects(stores.tokens, { written, gone, status: onStatus });
+    this.certificates = new FolderObjects(stores.certificates, { written, gone, status: onStatus });
   }
 
   /** Reads what an earlier run has left. */
   load(onDamaged: (path: string, why: string) => void): void {
-    const { apps, tokens } = this.#options.stores;
-    for (const store of [apps, tokens]) store.load(onDamaged);
+    const stores = Object.values(this.#options.stores);
+    for (const store of stores) store.load(onDamaged);
     let version = this.objects().reduce((most, { metadata }) => Math.max(most, Number(metadata.resourceVersion)), 0);
     const next = (): string => {
       version += 1;
       return String(version);
     };
-    for (const store of [apps, tokens]) store.useVersions(next);
+    for (const store of stores) store.useVersions(next);
     this.secrets.load();
     this.#collectSecrets();
   }
 
   objects(): readonly FolderObject[] {
-    return [...this.#options.stores.apps.list(), ...this.#options.stores.tokens.list()];
+    const { apps, tokens, certificates } = this.#options.stores;
+    return [...apps.list(), ...tokens.list(), ...certificates.list()];
   }
 
   refs(kind: Change['kind']): readonly ObjectRef[] {
@@ -83,11 +95,12 @@ export class FolderWorld implements World {
       .map(({ metadata: { namespace, name } }) => ({ namespace, name }));
   }
 
-  tokensOf({ namespace, name }: ObjectRef): readonly ObjectRef[] {
-    return this.#options.stores.tokens
-      .list()
-      .filter((token) => token.metadata.namespace === namespace && token.spec.appRef.name === name)
-      .map(({ metadata }) => ({ namespace: metadata.namespace, name: metadata.name }));
+  tokensOf(app: ObjectRef): readonly ObjectRef[] {
+    return namingApp(this.#options.stores.tokens.list(), app);
+  }
+
+  certificatesOf(app: ObjectRef): readonly ObjectRef[] {
+    return namingApp(this.#options.stores.certificates.list(), app);
   }
 
   subscribe(listener: (change: Change) => void): () => void {
@@ -144,12 +157,7 @@ export class FolderWorld implements World {
     }
     const deletionTimestamp = timestamp(this.#options.now());
     const metadata = { ...object.metadata, deletionTimestamp };
-    const { apps, tokens } = this.#options.stores;
-    const marked =
-      object.kind === 'RelayApp'
-        ? apps.update(object, (current) => ({ ...current, metadata }))
-        : tokens.update(object, (current) => ({ ...current, metadata }));
-    this.#tell(marked, false);
+    this.#tell(this.#storeOf(object).updateMetadata(object, metadata), false);
   }
 
   /** Tells of the objects whose Secrets somebody has edited or deleted. */
@@ -186,7 +194,7 @@ export class FolderWorld implements World {
   }
 
   #create(declaration: Declaration, metadata: ObjectMeta): void {
-    const { apps, tokens } = this.#options.stores;
+    const { apps, tokens, certificates } = this.#options.stores;
     switch (declaration.kind) {
       case 'RelayApp':
         return this.#tell(
@@ -198,11 +206,16 @@ export class FolderWorld implements World {
           tokens.create({ apiVersion: API_VERSION, kind: 'RelayToken', metadata, spec: declaration.spec }),
           false,
         );
+      case 'ClientCertificate':
+        return this.#tell(
+          certificates.create({ apiVersion: API_VERSION, kind: 'ClientCertificate', metadata, spec: declaration.spec }),
+          false,
+        );
     }
   }
 
   #update(object: FolderObject, declaration: Declaration, metadata: ObjectMeta): void {
-    const { apps, tokens } = this.#options.stores;
+    const { apps, tokens, certificates } = this.#options.stores;
     switch (declaration.kind) {
       case 'RelayApp':
         return this.#tell(
@@ -212,6 +225,11 @@ export class FolderWorld implements World {
       case 'RelayToken':
         return this.#tell(
           tokens.update(object, (current) => ({ ...current, metadata, spec: declaration.spec })),
+          false,
+        );
+      case 'ClientCertificate':
+        return this.#tell(
+          certificates.update(object, (current) => ({ ...current, metadata, spec: declaration.spec })),
           false,
         );
     }
@@ -234,22 +252,33 @@ export class FolderWorld implements World {
     for (const listener of this.#listeners) listener(changeOf(object, initial));
   }
 
-  /** Tells of the apps that refer to this Secret. */
+  /** Tells of the objects that refer to this Secret. */
   #tellReferring({ namespace, name }: ObjectRef): void {
-    for (const app of this.#options.stores.apps.list()) {
-      const refers = referencedSecrets(app.metadata.name, app.spec).includes(name);
-      if (app.metadata.namespace === namespace && refers) this.#tell(app, false);
-    }
+    const { apps, certificates } = this.#options.stores;
+    const referring = [
+      ...apps.list().filter(({ metadata, spec }) => referencedSecrets(metadata.name, spec).includes(name)),
+      ...certificates.list().filter(({ spec }) => spec.certificate?.secretRef?.name === name),
+    ];
+    for (const object of referring) if (object.metadata.namespace === namespace) this.#tell(object, false);
   }
 
   #find(key: IdentityKey): FolderObject | undefined {
     return this.objects().find((object) => identityOfObject(object) === key);
   }
 
-  #storeOf(object: FolderObject): ObjectStore<RelayApp> | ObjectStore<RelayToken> {
-    const { apps, tokens } = this.#options.stores;
-    return object.kind === 'RelayApp' ? apps : tokens;
+  #storeOf({ kind }: FolderObject): FolderStores[keyof FolderStores] {
+    const { apps, tokens, certificates } = this.#options.stores;
+    return { RelayApp: apps, RelayToken: tokens, ClientCertificate: certificates }[kind];
   }
+}
+
+function namingApp(
+  objects: readonly (RelayToken | ClientCertificate)[],
+  { namespace, name }: ObjectRef,
+): readonly ObjectRef[] {
+  return objects
+    .filter(({ metadata, spec }) => metadata.namespace === namespace && spec.appRef.name === name)
+    .map(({ metadata }) => ({ namespace: metadata.namespace, name: metadata.name }));
 }
 
 function identityOfObject({ kind, metadata: { namespace, name } }: FolderObject): IdentityKey {

@@ -1,10 +1,12 @@
 import { dump, load } from 'js-yaml';
 import { z } from 'zod';
-import { relayAppSpec, relayAppStatus, type RelayApp } from '#crds/relay-app.ts';
-import { relayTokenSpec, relayTokenStatus, type RelayToken } from '#crds/relay-token.ts';
+import { clientCertificateSpec, clientCertificateStatus } from '#crds/client-certificate.ts';
+import { relayAppSpec, relayAppStatus } from '#crds/relay-app.ts';
+import type { RelayObject } from '#crds/relay-object.ts';
+import { relayTokenSpec, relayTokenStatus } from '#crds/relay-token.ts';
 import { objectName } from '#crds/resource.ts';
 
-export type FolderObject = RelayApp | RelayToken;
+export type FolderObject = RelayObject;
 
 const metadata = z.object({
   name: objectName,
@@ -27,6 +29,12 @@ const object = z.discriminatedUnion('kind', [
     kind: z.literal('RelayToken'),
     spec: relayTokenSpec,
     status: relayTokenStatus.exactOptional(),
+  }),
+  z.object({
+    ...common,
+    kind: z.literal('ClientCertificate'),
+    spec: clientCertificateSpec,
+    status: clientCertificateStatus.exactOptional(),
   }),
 ]);
 

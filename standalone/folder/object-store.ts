@@ -62,6 +62,10 @@ export class ObjectStore<T extends FolderObject> {
     return this.#put(change(this.#current(seen)));
   }
 
+  updateMetadata(seen: FolderObject, metadata: ObjectMeta): T {
+    return this.update(seen, (current) => ({ ...current, metadata }));
+  }
+
   remove(seen: FolderObject): void {
     const current = this.#current(seen);
     rmSync(this.#pathOf(current.metadata), { force: true });

@@ -18,7 +18,7 @@ const record = z.object({
   type: z.string(),
   labels: z.record(z.string(), z.string()),
   annotations: z.record(z.string(), z.string()),
-  owner: z.object({ kind: z.enum(['RelayApp', 'RelayToken']), name: z.string(), uid: z.string() }),
+  owner: z.object({ kind: z.enum(['RelayApp', 'RelayToken', 'ClientCertificate']), name: z.string(), uid: z.string() }),
 });
 
 /** What a Secret is besides its data. Kept beside the `.env` file, where an edit of that does not reach it. */
@@ -127,7 +127,7 @@ export class SecretStore implements Secrets {
     await this.apply(desired);
   }
 
-  async delete(secret: StoredSecret): Promise<void> {
+  async delete(secret: ObjectRef & Pick<StoredSecret, 'uid'>): Promise<void> {
     const current = this.#look(secret);
     if (current === undefined) return;
     if (current.uid !== secret.uid) throw conflict(secret);

@@ -134,15 +134,21 @@ export function worldContract(create: () => Promise<WorldUnderTest>): void {
     expect(changes.length).toBe(told);
   });
 
-  test('refs and tokensOf find by kind and by app, also an app that is not there', async () => {
+  test('refs, tokensOf and certificatesOf find by kind and by app, also an app that is not there', async () => {
     await using under = await create();
     await app(under);
     await under.declare('RelayToken', 'ci', { appRef: { name: 'shop' } });
     await under.declare('RelayToken', 'early', { appRef: { name: 'later' } });
+    const fingerprint = { sha256: 'ab'.repeat(32) };
+    await under.declare('ClientCertificate', 'billing', { appRef: { name: 'shop' }, fingerprint });
+    await under.declare('ClientCertificate', 'partner', { appRef: { name: 'later' }, fingerprint });
     const { namespace } = under;
     await eventually(() => under.world.tokensOf({ namespace, name: 'later' }).length === 1);
     await eventually(() => under.world.tokensOf({ namespace, name: 'shop' }).length === 1);
     expect(under.world.tokensOf({ namespace, name: 'shop' })).toEqual([{ namespace, name: 'ci' }]);
+    await eventually(() => under.world.certificatesOf({ namespace, name: 'later' }).length === 1);
+    await eventually(() => under.world.certificatesOf({ namespace, name: 'shop' }).length === 1);
+    expect(under.world.certificatesOf({ namespace, name: 'shop' })).toEqual([{ namespace, name: 'billing' }]);
     const mine = (kind: Change['kind']) => under.world.refs(kind).filter((ref) => ref.namespace === namespace);
     expect(mine('RelayApp')).toEqual([{ namespace, name: 'shop' }]);
     expect(
@@ -150,6 +156,65 @@ export function worldContract(create: () => Promise<WorldUnderTest>): void {
         .map(({ name }) => name)
         .sort(),
     ).toEqual(['ci', 'early']);
+    expect(
+      mine('ClientCertificate')
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(['billing', 'partner']);
+  });
+
+  test('a client certificate is an object like any other: finalizer, status, deletion', async () => {
+    await using under = await create();
+    const { namespace, world } = under;
+    const ref = { namespace, name: 'billing' };
+    await under.declare('ClientCertificate', 'billing', {
+      appRef: { name: 'shop' },
+      fingerprint: { sha256: 'ab'.repeat(32) },
+    });
+    const seen = await eventually(() => world.certificates.get(ref));
+    await world.certificates.addFinalizer(seen);
+    const status = {
+      observedGeneration: 1,
+      fingerprints: [{ sha256: 'ab'.repeat(32), state: 'Active' as const, notAfter: '2027-01-01T00:00:00Z' }],
+    };
+    await world.certificates.writeStatus(world.certificates.get(ref) ?? seen, status);
+    expect(world.certificates.get(ref)?.status).toEqual(status);
+    await under.withdraw('ClientCertificate', 'billing');
+    const marked = await eventually(() => {
+      const found = world.certificates.get(ref);
+      return found?.metadata.deletionTimestamp !== undefined && found;
+    });
+    await world.certificates.removeFinalizer(marked);
+    expect(world.certificates.get(ref)).toBeUndefined();
+  });
+
+  test('a Secret that a client certificate refers to is another look at it', async () => {
+    await using under = await create();
+    const { namespace } = under;
+    const certificate = { secretRef: { name: 'partner' } };
+    await under.declare('ClientCertificate', 'partner', { appRef: { name: 'shop' }, certificate });
+    await eventually(() => under.world.certificates.get({ namespace, name: 'partner' }));
+    const changes: Change[] = [];
+    const stop = under.world.subscribe((change) => {
+      if (!change.initial && change.ref.namespace === namespace) changes.push(change);
+    });
+    const told = { kind: 'ClientCertificate', ref: { namespace, name: 'partner' }, deleting: false, initial: false };
+    await under.declareSecret('partner', { 'tls.crt': 'one' }, true);
+    await eventually(() => changes.length > 0);
+    expect(changes.splice(0)[0]).toEqual(told);
+    await under.declareSecret('partner', { 'tls.crt': 'two' }, true);
+    await eventually(() => changes.length > 0);
+    expect(changes[0]).toEqual(told);
+    stop();
+  });
+
+  test('what cert-manager may do is known: it is there, or it says why not', async () => {
+    await using under = await create();
+    const state = under.world.certManager.state();
+    expect(state).toMatchObject({ kind: 'missing', message: expect.stringContaining('cert-manager') as string });
+    const ref = { namespace: under.namespace, name: 'billing' };
+    expect(under.world.certManager.find(ref)).toBeUndefined();
+    expect(await under.world.certManager.look(ref)).toBeUndefined();
   });
 
   test('a Secret is stored whole, found by its owner, and replaced without what is no longer wanted', async () => {

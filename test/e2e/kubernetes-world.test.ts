@@ -159,6 +159,35 @@ describeOnControlPlane('a cluster as a World', (cluster) => {
     await countries('Block', ...COUNTRY_CODES);
   });
 
+  test('the API server says of client certificates what is wrong and what to write', async () => {
+    await using under = await create();
+    const declare = (spec: object) =>
+      under.declare('ClientCertificate', 'billing', { appRef: { name: 'shop' }, ...spec });
+    const sha256 = 'ab'.repeat(32);
+    const issue = (more: object) => declare({ issue: { issuerRef: { name: 'ca' }, ...more } });
+    await expect(declare({})).rejects.toThrow('set exactly one of issue, certificate and fingerprint');
+    await expect(declare({ fingerprint: { sha256 }, certificate: { pem: 'x' } })).rejects.toThrow('set exactly one of');
+    await expect(declare({ certificate: {} })).rejects.toThrow('set exactly one of pem and secretRef');
+    const pem = '-----BEGIN EC PRIVATE KEY-----\nY2FuYXJ5\n-----END EC PRIVATE KEY-----';
+    const shown = await declare({ certificate: { pem } }).catch(String);
+    expect(shown).toContain('pem holds a private key');
+    expect(shown).not.toContain('Y2FuYXJ5');
+    for (const odd of ['ab'.repeat(20), 'zz'.repeat(32), `ab:${'ab'.repeat(31)}`])
+      await expect(declare({ fingerprint: { sha256: odd } })).rejects.toThrow('must be a SHA-256 fingerprint');
+    await expect(declare({ fingerprint: { sha256, notAfter: '2027-13-01T00:00:00Z' } })).rejects.toThrow('notAfter');
+    await expect(issue({ duration: '90d' })).rejects.toThrow('write 2160h instead of 90d');
+    await expect(issue({ duration: '59m' })).rejects.toThrow('must be at least 1h');
+    await expect(issue({ renewBefore: '1m' })).rejects.toThrow('must be at least 5m');
+    await expect(issue({ renewBefore: '2160h' })).rejects.toThrow('renewBefore must be shorter than duration');
+    await expect(issue({ duration: '2h', renewBefore: '120m' })).rejects.toThrow('renewBefore must be shorter');
+    for (const privateKey of [{ size: 2_048 }, { algorithm: 'RSA', size: 1_024 }, { algorithm: 'Ed25519', size: 256 }])
+      await expect(issue({ privateKey })).rejects.toThrow('size must be 2048, 3072 or 4096 with algorithm RSA');
+    await issue({ duration: '2h', renewBefore: '1h', privateKey: { algorithm: 'RSA', size: 3_072 } });
+    await expect(declare({ appRef: { name: 'other' }, issue: { issuerRef: { name: 'ca' } } })).rejects.toThrow(
+      'appRef is immutable',
+    );
+  });
+
   test('a Secret that is refused for another reason than its type is no lost race, whatever its name', async () => {
     await using under = await create();
     const refused = under.world.secrets.apply({

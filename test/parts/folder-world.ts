@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ClientCertificate } from '#crds/client-certificate.ts';
 import type { RelayApp } from '#crds/relay-app.ts';
+import type { RelayKind } from '#crds/relay-object.ts';
 import type { RelayToken } from '#crds/relay-token.ts';
 import type { Problem } from '#standalone/folder/declarations.ts';
 import { formatEnv, parseEnv } from '#standalone/folder/env-text.ts';
@@ -36,6 +38,10 @@ export async function openFolderWorld(folder: string, data: string, now?: () => 
     stores: {
       apps: new ObjectStore(join(data, 'apps'), (object): object is RelayApp => object.kind === 'RelayApp'),
       tokens: new ObjectStore(join(data, 'tokens'), (object): object is RelayToken => object.kind === 'RelayToken'),
+      certificates: new ObjectStore(
+        join(data, 'certificates'),
+        (object): object is ClientCertificate => object.kind === 'ClientCertificate',
+      ),
     },
     secrets: new SecretStore(secrets),
     recorder: { event: () => {} },
@@ -86,12 +92,12 @@ export async function startFolderWorld() {
   return {
     ...running,
     namespace,
-    declare: async (kind: 'RelayApp' | 'RelayToken', name: string, spec: object) => {
+    declare: async (kind: RelayKind, name: string, spec: object) => {
       const metadata = { name, namespace };
       const object = { apiVersion: 'relay-operator.dev/v1alpha1', kind, metadata, spec };
       await writeFile(manifest(kind, name), JSON.stringify(object));
     },
-    withdraw: (kind: 'RelayApp' | 'RelayToken', name: string) => rm(manifest(kind, name)),
+    withdraw: (kind: RelayKind, name: string) => rm(manifest(kind, name)),
     writeSecret: async (name: string, values: Readonly<Record<string, string>>) => {
       await mkdir(join(running.data, 'secrets', namespace), { recursive: true });
       await writeFile(secret(name), formatEnv(values));

@@ -51,6 +51,8 @@ export type InstallationOptions = {
   readonly databasePassword?: string;
   /** Settings of the relays beside those that every test needs. */
   readonly relayEnv?: Readonly<Record<string, string>>;
+  /** Settings of the operators beside those that every test needs. */
+  readonly operatorEnv?: Readonly<Record<string, string>>;
   /** A PostgreSQL server of the test's own, which it stops; its superuser's URL. Default: the run's server. */
   readonly postgresUrl?: string;
 };
@@ -106,6 +108,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
             METRICS_PORT: String(metricsPort),
             HEALTH_PORT: String(healthPort),
             LOG_LEVEL: 'debug',
+            ...options.operatorEnv,
           },
         });
         stack.use(process);

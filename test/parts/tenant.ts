@@ -1,7 +1,8 @@
+import type { RelayKind } from '#crds/relay-object.ts';
 import type { ClusterAccess } from './cluster-access.ts';
 import { eventually } from './eventually.ts';
 
-export type Kind = 'RelayApp' | 'RelayToken';
+export type Kind = RelayKind;
 export type Condition = {
   readonly type: string;
   readonly status: string;
@@ -24,6 +25,7 @@ export type Declared = {
   readonly status?: {
     readonly appId?: string;
     readonly tokenId?: string;
+    readonly fingerprints?: readonly { readonly sha256: string; readonly state: string; readonly notAfter?: string }[];
     readonly revision?: number;
     readonly conditions?: readonly Condition[];
   };
@@ -59,6 +61,15 @@ export class Tenant {
     return {
       ...MANIFEST,
       kind: 'RelayToken',
+      metadata: { name, namespace: this.namespace },
+      spec: { appRef: { name: app }, ...spec },
+    };
+  }
+
+  certificate(name: string, app: string, spec: object): object {
+    return {
+      ...MANIFEST,
+      kind: 'ClientCertificate',
       metadata: { name, namespace: this.namespace },
       spec: { appRef: { name: app }, ...spec },
     };

@@ -157,19 +157,26 @@ topologySpreadConstraints:
 {{/* What the operator may do with the objects of the namespaces that it serves. Nothing here is a wildcard. */}}
 {{- define "relay-operator.servedRules" -}}
 - apiGroups: [relay-operator.dev]
-  resources: [relayapps, relaytokens]
+  resources: [relayapps, relaytokens, clientcertificates]
   verbs: [get, list, watch, patch]
 - apiGroups: [relay-operator.dev]
-  resources: [relayapps/status, relaytokens/status]
+  resources: [relayapps/status, relaytokens/status, clientcertificates/status]
   verbs: [patch]
-# Owner references with blockOwnerDeletion on the Secrets (admission plugin OwnerReferencesPermissionEnforcement).
+# Owner references with blockOwnerDeletion on Secrets and Certificates (admission plugin OwnerReferencesPermissionEnforcement).
 - apiGroups: [relay-operator.dev]
-  resources: [relayapps/finalizers, relaytokens/finalizers]
+  resources: [relayapps/finalizers, relaytokens/finalizers, clientcertificates/finalizers]
   verbs: [update]
 # List and watch are by the operator's label; RBAC cannot say so.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, patch, delete]
+# For ClientCertificates with issue; of no use, and no harm, where cert-manager is not installed.
+- apiGroups: [cert-manager.io]
+  resources: [certificates]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [cert-manager.io]
+  resources: [certificaterequests]
+  verbs: [list, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
