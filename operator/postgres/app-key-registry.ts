@@ -99,7 +99,7 @@ export function createAppKeyRegistry(options: RegistryOptions): AppKeyRegistry {
         return { appId, changes: [], detail: { keyId: id } };
       }),
 
-    recordRotateRequest: (subject, appId, value) =>
+    recordKeyRotationRequest: (subject, appId, value) =>
       changeApp(options, subject, 'app.record-request', async (tx) => {
         await setApp(options, tx, subject, appId, 'rotate_request = $5', [value]);
         return { appId, changes: [], detail: { request: value } };

@@ -58,5 +58,5 @@ export interface AppKeyRegistry {
   /** Remembers that people were told of a key that is used after its overlap. Nothing is published. */
   noteKeyInUse(subject: Subject, appId: string, id: string): Promise<void>;
   /** Remembers a value of the annotation as acted on. Nothing is published. */
-  recordRotateRequest(subject: Subject, appId: string, value: string): Promise<void>;
+  recordKeyRotationRequest(subject: Subject, appId: string, value: string): Promise<void>;
 }

@@ -29,7 +29,7 @@ export async function applyAppStep(sinks: AppSinks, object: RelayApp, step: AppS
     case 'UpdateApp':
       return sinks.registry.updateApp(subject, step.appId, step.policy, step.headers);
     case 'RecordRequest':
-      return sinks.registry.recordRotateRequest(subject, step.appId, step.value);
+      return sinks.registry.recordKeyRotationRequest(subject, step.appId, step.value);
     case 'StageKey':
       return sinks.registry.stageKey(subject, step.appId, step.stage);
     case 'PromoteKey':

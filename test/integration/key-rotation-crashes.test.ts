@@ -177,7 +177,7 @@ describe('a rotation whose operator is killed before and after every call', () =
           'promoteKey',
           'setKeyTimes',
           'endKey',
-          'recordRotateRequest',
+          'recordKeyRotationRequest',
         ],
         readerAsks,
       );

@@ -398,7 +398,7 @@ describe('the registry in PostgreSQL', () => {
         () => registry.promoteKey(stranger, appId, pending, TIMES),
         () => registry.setKeyTimes(stranger, appId, pending, { since: 0, overlapUntil: 0, expiresAt: 0 }),
         () => registry.endKey(stranger, appId, pending, false),
-        () => registry.recordRotateRequest(stranger, appId, 'x'),
+        () => registry.recordKeyRotationRequest(stranger, appId, 'x'),
       ])
         await expect(attempt()).rejects.toMatchObject({ code: 'NotRegistered' });
       expect(await everything()).toEqual(before);
@@ -459,7 +459,7 @@ describe('the registry in PostgreSQL', () => {
       expect((await bodyOf(appId)).keys).toHaveLength(3);
       await registry.rebindApp({ ...shop, uid: 'uid-3' }, appId, { request: 'tuesday' });
       expect((await found(registry)).rotateRequest).toBe('tuesday');
-      await registry.recordRotateRequest(shop, appId, 'wednesday');
+      await registry.recordKeyRotationRequest(shop, appId, 'wednesday');
       expect((await found(registry)).rotateRequest).toBe('wednesday');
     });
   });
