@@ -94,12 +94,12 @@ export function createAppKeyRegistry(options: RegistryOptions): AppKeyRegistry {
 
     noteKeyInUse: (subject, appId, id, announce = []) =>
       changeApp(options, subject, 'key.in-use', async (tx) => {
-        await tx.query(
+        const { rowCount } = await tx.query(
           `UPDATE app_key SET in_use_told = true FROM app
             WHERE ${IDENTITY} AND app.app_id = $4 AND app_key.app_id = app.app_id AND id = $5`,
           [rings.installation, subject.namespace, subject.name, appId, id],
         );
-        await announceIn(tx, options, announce);
+        if (rowCount === 1) await announceIn(tx, options, announce);
         return { appId, changes: [], detail: { keyId: id } };
       }),
 

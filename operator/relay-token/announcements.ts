@@ -5,6 +5,7 @@ import type { Happening } from '../notifications/occasion.ts';
 import type { RetireToken, TokenRow } from '../registry/token-registry.ts';
 import { MOST_QUIET_MS, wasInUse } from '../rotation/retirement.ts';
 import { dueOf } from './rotation.ts';
+import { acceptedUntil } from './rows.ts';
 import type { TokenSnapshot } from './snapshot.ts';
 
 /** What people are told of a token, and when (docs/notifications.md). Pure. */
@@ -19,13 +20,9 @@ type Situation = Pick<TokenSnapshot, 'object' | 'now' | 'notify' | 'uses'>;
 
 /** Of the token in the Secret: what comes by the clock alone. */
 export function noticesOf(snapshot: Situation, spec: DefaultedToken, active: TokenRow): Notices {
-  const { now, uses } = snapshot;
+  const { now } = snapshot;
   const end = spec.expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(spec.expiresAt);
-  if (end <= now) {
-    const use = uses[active.id];
-    if (now >= end + NEWS_MS || !wasInUse(use, end)) return { due: [], wakes: [] };
-    return { due: [of(snapshot, spec, active, { what: 'DiedInUse', why: 'Expired', at: end, use })], wakes: [] };
-  }
+  if (end <= now) return { due: isNews(end, now) ? endedInUse(snapshot, spec, active, end) : [], wakes: [] };
   const rotation = dueOf(active, spec.rotation, now);
   const { interval, overlap: overlapMs } = spec.rotation;
   const notices = [
@@ -65,25 +62,36 @@ export function oldTokenInUse(snapshot: Situation, spec: DefaultedToken, row: To
   return [of(snapshot, spec, row, { what: 'OldCredentialInUse', at, goneBy: lastEnd(spec, since), use })];
 }
 
-/** Its time was over at `at`. Nothing, if nobody used it lately. */
+/** Its time was over at `at`. Nothing, if nobody had used it lately. */
 export function endedInUse(snapshot: Situation, spec: DefaultedToken, row: TokenRow, at: number): Announcements {
   const why = spec.expiresAt !== undefined && at >= Date.parse(spec.expiresAt) ? 'Expired' : 'Deadline';
-  return died(snapshot, spec, [row], why, at, Math.min(spec.rotation.overlap, MOST_QUIET_MS));
+  return diedAt(snapshot, spec, row, { why, at, quiet: Math.min(spec.rotation.overlap, MOST_QUIET_MS) });
 }
 
-/** They go with what is done now. Nothing of those that nobody used lately. */
+/** They go with what is done now. Nothing of those that nobody used lately; and of those that were over already that they are. */
 export function died(
   snapshot: Situation,
   spec: DefaultedToken,
   rows: readonly TokenRow[],
-  why: Extract<Happening, { what: 'DiedInUse' }>['why'],
-  at = snapshot.now,
-  quiet?: number,
+  why: Death['why'],
 ): Announcements {
+  const { now } = snapshot;
   return rows.flatMap((row) => {
-    const use = snapshot.uses[row.id];
-    return wasInUse(use, at, quiet) ? [of(snapshot, spec, row, { what: 'DiedInUse', why, at, use })] : [];
+    const over = acceptedUntil(row);
+    if (over === null || over > now) return diedAt(snapshot, spec, row, { why, at: now });
+    return isNews(over, now) ? endedInUse(snapshot, spec, row, over) : [];
   });
+}
+
+type Death = Pick<Extract<Happening, { what: 'DiedInUse' }>, 'why' | 'at'> & { readonly quiet?: number };
+
+function diedAt(snapshot: Situation, spec: DefaultedToken, row: TokenRow, { why, at, quiet }: Death): Announcements {
+  const use = snapshot.uses[row.id];
+  return wasInUse(use, at, quiet) ? [of(snapshot, spec, row, { what: 'DiedInUse', why, at, use })] : [];
+}
+
+function isNews(at: number, now: number): boolean {
+  return now < at + NEWS_MS;
 }
 
 /** When a token goes at the latest that was replaced at `since`. */

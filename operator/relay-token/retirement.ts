@@ -7,7 +7,7 @@ import { judgeRetirement } from '../rotation/retirement.ts';
 import type { Caution } from '../reconcile/conditions.ts';
 import type { Announcements } from '../notifications/announcement.ts';
 import { endedInUse, oldTokenInUse } from './announcements.ts';
-import { replaced } from './rows.ts';
+import { acceptedUntil, replaced } from './rows.ts';
 import type { TokenSnapshot } from './snapshot.ts';
 import type { TokenStep } from './step.ts';
 
@@ -175,11 +175,6 @@ function capped({ expiresAt, graceUntil }: TokenEnd, hardEnd: number | null): To
 }
 
 const cap = (time: number, hardEnd: number | null): number => Math.min(time, hardEnd ?? Number.POSITIVE_INFINITY);
-
-/** null: without end. */
-function acceptedUntil({ expiresAt, graceUntil }: TokenEnd): number | null {
-  return expiresAt === null ? null : Math.max(expiresAt, graceUntil ?? 0);
-}
 
 function same(row: TokenEnd, end: TokenEnd): boolean {
   return row.expiresAt === end.expiresAt && row.graceUntil === end.graceUntil;
