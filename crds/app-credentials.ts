@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { mailAddress } from './mail-address.ts';
 import { objectName } from './resource.ts';
 import { rotationFields, rotationTimes, withRotationRules, type RetirementTimes } from './rotation.ts';
 
@@ -66,18 +67,10 @@ export const credentialsSpec = z.strictObject({
     ),
 });
 
-const ADDRESS_FORM = '^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}([.][A-Za-z0-9-]{1,63})+$';
-const ADDRESS = 'must be an e-mail address such as platform@example.com, without a name beside it';
 const ADDRESSES = 'name at least one address, each once, or leave notify out: then nobody is told';
 
 const notify = z
-  .array(
-    z
-      .string()
-      .max(254)
-      .regex(new RegExp(ADDRESS_FORM), ADDRESS)
-      .meta({ 'x-kubernetes-validations': [{ rule: `self.matches('${ADDRESS_FORM}')`, message: ADDRESS }] }),
-  )
+  .array(mailAddress)
   .max(16)
   .refine((list) => list.length > 0 && new Set(list).size === list.length, ADDRESSES)
   .meta({
@@ -95,7 +88,11 @@ export const keyRotation = withRotationRules(
       .describe(
         'KeyAndSecret (default): both are new. Secret: the public key stays, so that deployed browsers keep working.',
       ),
-    notify: notify.optional().describe('E-mail addresses that are told before a rotation and when it happened.'),
+    notify: notify
+      .optional()
+      .describe(
+        'Mail addresses that are told of what happens to the keys of this app and to its tokens: before a rotation, when it happened, before an expiry, and when one that was in use is gone.',
+      ),
   }),
 );
 

@@ -81,8 +81,8 @@ describe('credentials and rotation of a RelayApp', () => {
     [{ rotation: { intervall: '24h' } }, 'spec.rotation.intervall: unknown field, did you mean interval?'],
     [{ rotation: { notify: [] } }, 'spec.rotation.notify: name at least one address'],
     [{ rotation: { notify: ['a@example.com', 'a@example.com'] } }, 'spec.rotation.notify: name at least one address'],
-    [{ rotation: { notify: ['Platform <a@example.com>'] } }, 'spec.rotation.notify[0]: must be an e-mail address'],
-    [{ rotation: { notify: ['a@example.com\nBcc: b@example.com'] } }, 'spec.rotation.notify[0]: must be an e-mail'],
+    [{ rotation: { notify: ['Platform <a@example.com>'] } }, 'spec.rotation.notify[0]: must be a mail address'],
+    [{ rotation: { notify: ['a@example.com\nBcc: b@example.com'] } }, 'spec.rotation.notify[0]: must be a mail'],
     [
       { credentials: { importFrom: { name: 'old-pusher', keys: { id: 'a/b' } } } },
       'spec.credentials.importFrom.keys.id: must be a key of the data of a Secret',

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { duration, DURATION_FORM, durationMs } from './duration.ts';
 
 const HOUR_MS = 3_600_000;

@@ -193,6 +193,7 @@ export function createContext(config: OperatorConfig): OperatorContext {
       uses,
       enforcement,
       oldCredentials: new OldCredentials(metrics),
+      mail: channels.has('Mail'),
       endpoints: { public: config.RELAY_PUBLIC_URL, internal: config.RELAY_INTERNAL_URL ?? config.RELAY_PUBLIC_URL },
       allowedIssuers: config.ALLOWED_ISSUERS,
       clock,

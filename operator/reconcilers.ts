@@ -32,6 +32,8 @@ export type ReconcilersOptions = {
   readonly uses: CredentialUses;
   readonly oldCredentials: OldCredentials;
   readonly endpoints: Endpoints;
+  /** This operator can send mail. */
+  readonly mail: boolean;
   /** Who may sign the certificates that ClientCertificates ask for. */
   readonly allowedIssuers: AllowedIssuers;
   readonly clock: Clock;
@@ -48,7 +50,7 @@ export type ReconcilersOptions = {
  * the world is a cluster or a folder.
  */
 export async function runReconcilers(options: ReconcilersOptions, signal: AbortSignal): Promise<void> {
-  const { world, registry, enforcement, uses, oldCredentials, endpoints, allowedIssuers, clock } = options;
+  const { world, registry, enforcement, uses, oldCredentials, endpoints, mail, allowedIssuers, clock } = options;
   const { apps, tokens, certificates, secrets, certManager, recorder } = world;
   const now = (): number => clock.now();
   const pendingApps = new PendingKeys(enforcement);
@@ -58,7 +60,7 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
   const appController = createController('relayapp', options, () => world.refs('RelayApp').map(keyOf), {
     reconcile: createReconcile(
       {
-        observe: (ref) => observeApp({ apps, secrets, registry, enforcement, uses, endpoints, now }, ref),
+        observe: (ref) => observeApp({ apps, secrets, registry, enforcement, uses, endpoints, mail, now }, ref),
         plan: (snapshot) => {
           const plan = planApp(snapshot);
           oldCredentials.set('RelayApp', keyOf(snapshot.object.metadata), plan.oldInUse ?? 0);

@@ -101,6 +101,7 @@ export function createOperator({ pool, keys, store, facts: stream, world, url, l
             uses,
             enforcement,
             oldCredentials: new OldCredentials(metrics),
+            mail: false,
             endpoints: { public: url, internal: url },
             // There is no cert-manager here that could sign.
             allowedIssuers: [],

@@ -1,4 +1,4 @@
-import type { Occasion } from './occasion.ts';
+import type { Happening, Occasion, OccasionSubject } from './occasion.ts';
 
 /** An occasion, and whom it concerns besides those who watch the whole installation. */
 export type Announcement = {
@@ -7,6 +7,9 @@ export type Announcement = {
   readonly to: readonly string[];
 };
 
+/** What is told with a change of the registry, in its transaction: with it, or not at all. Left out: nothing. */
+export type Announcements = readonly Announcement[];
+
 /** By which ways this operator can tell anybody. */
 export type Channels = {
   /** SMTP_URL is set. */
@@ -14,3 +17,10 @@ export type Channels = {
   /** NOTIFY_WEBHOOK_URL is set: it is told of every occasion. */
   readonly webhook: boolean;
 };
+
+/** Whose credential something happens to, and who is told. */
+export type Concerned = OccasionSubject & Pick<Announcement, 'to'>;
+
+export function announcement({ to, ...subject }: Concerned, happening: Happening): Announcement {
+  return { occasion: { ...subject, ...happening }, to };
+}

@@ -67,6 +67,8 @@ const occasions: Readonly<Record<string, Occasion>> = {
   'app-died-at-deadline': { ...app, ...died, why: 'Deadline' },
   'app-died-deleted': { ...app, ...died, why: 'Deleted' },
   'token-died-at-deadline': { ...token, ...died, why: 'Deadline' },
+  'app-died-making-room': { ...app, ...died, why: 'MadeRoom' },
+  'token-died-with-its-app': { ...token, ...died, why: 'AppDeleted' },
   'token-died-expired': { ...token, ...died, why: 'Expired' },
   'token-died-revoked': { ...token, ...died, why: 'Revoked' },
   'certificate-died-expired': { ...certificate, ...died, why: 'Expired' },

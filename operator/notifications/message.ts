@@ -31,6 +31,8 @@ const CAUSE = {
   SecretLost: 'because its Secret was deleted or changed by somebody else',
   Renewed: 'because cert-manager renewed it',
 } as const;
+/** Another one has its place: ways for a credential to end. */
+const REPLACED: ReadonlySet<string> = new Set(['Deadline', 'MadeRoom', 'AppDeleted']);
 /** What a new life is suggested to last: what this product rotates by. */
 const LIFE_MS = 90 * 86_400_000;
 
@@ -102,15 +104,17 @@ function told(occasion: Occasion): Omit<Message, 'footer'> {
       const { at, why, use } = occasion;
       const how = {
         Deadline: `was replaced, reached its deadline on ${utc(at)} and is refused since then`,
+        MadeRoom: `was replaced, had to make room for those that were replaced after it on ${utc(at)}, and is refused since then`,
         Expired: `expired on ${utc(at)} and is refused since then`,
         Revoked: `was revoked on ${utc(at)} and is refused since then`,
         Deleted: `was deleted with its object on ${utc(at)} and is refused since then`,
+        AppDeleted: `belonged to an app that was deleted and registered anew, was ended on ${utc(at)} and is refused since then`,
       }[why];
       return {
         subject: `${object}: a ${noun} that was in use is refused since ${utc(at)}`,
         paragraphs: [
           `${it} ${how}. It was in use: ${used(use)}.`,
-          `Whoever used it cannot send or receive anything until they have another one.${why === 'Deadline' ? handedOut(occasion, ' The one to use is') : ''}`,
+          `Whoever used it cannot send or receive anything until they have another one.${REPLACED.has(why) ? handedOut(occasion, ' The one to use is') : ''}`,
         ],
         actions: [...revive(occasion), ...(why === 'Deleted' ? [] : [look(occasion)])],
       };
@@ -161,6 +165,8 @@ function revive(occasion: Extract<Occasion, { what: 'DiedInUse' }>): Action[] {
   const { kind, namespace, name, why, at } = occasion;
   switch (why) {
     case 'Deadline':
+    case 'MadeRoom':
+    case 'AppDeleted':
       return restart(occasion).map(({ command }) => ({
         text: `Applications that still have the old one need a restart, for example a Deployment (its name in place of NAME):`,
         command,

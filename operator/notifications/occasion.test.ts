@@ -19,6 +19,14 @@ const inUse: Occasion = {
   use: { lastUsedAt: AT, requests: 3, client: null },
 };
 
+const dead: Extract<Occasion, { what: 'DiedInUse' }> = {
+  ...subject,
+  what: 'DiedInUse',
+  why: 'Deadline',
+  at: AT,
+  use: { lastUsedAt: AT, requests: 3, client: null },
+};
+
 describe('the key of an occasion', () => {
   test('says whose credential, and what of it', () => {
     expect(occasionKey(upcoming)).toBe('RelayToken/shop/ci/RotationUpcoming/Ab3dE6gH9k/2027-03-01T12:00:00.000Z');
@@ -28,6 +36,9 @@ describe('the key of an occasion', () => {
   test('of what is still to come changes with its time; of what has happened it does not', () => {
     expect(occasionKey({ ...upcoming, at: AT + 1 })).not.toBe(occasionKey(upcoming));
     expect(occasionKey({ ...inUse, at: AT + 1 })).toBe(occasionKey(inUse));
+    expect(occasionKey({ ...dead, at: AT + 1 })).toBe(occasionKey(dead));
+    // Its end is declared, so somebody can put it off afterwards, and it ends another time.
+    expect(occasionKey({ ...dead, why: 'Expired', at: AT + 1 })).not.toBe(occasionKey({ ...dead, why: 'Expired' }));
   });
 });
 

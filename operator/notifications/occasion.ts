@@ -44,7 +44,7 @@ export const occasion = z.discriminatedUnion('what', [
     .strictObject({
       ...subject,
       what: z.literal('DiedInUse'),
-      why: z.enum(['Deadline', 'Expired', 'Revoked', 'Deleted']),
+      why: z.enum(['Deadline', 'MadeRoom', 'Expired', 'Revoked', 'Deleted', 'AppDeleted']),
       at: time,
       use,
     })
@@ -53,12 +53,23 @@ export const occasion = z.discriminatedUnion('what', [
 
 export type Occasion = z.infer<typeof occasion>;
 
+/** Whose credential it is about. */
+export type OccasionSubject = Pick<Occasion, keyof typeof subject>;
+/** And what became of it. */
+export type Happening = Occasion extends infer Each
+  ? Each extends Occasion
+    ? Omit<Each, keyof OccasionSubject>
+    : never
+  : never;
+
 /**
- * What makes an occasion this one: whatever has the same key was announced already. Of what is still to come the time is part of it, so that
- * a rotation that was put off is announced again.
+ * What makes an occasion this one: whatever has the same key was announced already. Of what somebody can put off the time is part of it, so
+ * that a rotation is announced again for its new time, and one that expired, was given a later end and expired again is told of twice.
  */
-export function occasionKey({ kind, namespace, name, what, credentialId, at }: Occasion): string {
+export function occasionKey(told: Occasion): string {
+  const { kind, namespace, name, what, credentialId, at } = told;
   const own = [kind, namespace, name, what, credentialId];
-  const toCome = what === 'RotationUpcoming' || what === 'ExpiryUpcoming';
-  return [...own, ...(toCome ? [new Date(at).toISOString()] : [])].join('/');
+  const declared =
+    what === 'RotationUpcoming' || what === 'ExpiryUpcoming' || (what === 'DiedInUse' && told.why === 'Expired');
+  return [...own, ...(declared ? [new Date(at).toISOString()] : [])].join('/');
 }

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { TransientError } from '../engine/errors.ts';
 import type { AppKeyRegistry } from '../registry/app-key-registry.ts';
 import type { Subject } from '../registry/subject.ts';
+import { announceIn } from './announcements.ts';
 import { changeApp, IDENTITY, republished, setApp, type RegistryOptions } from './app-change.ts';
 import { insertKey } from './app-rows.ts';
 import { asTransient } from './backend-error.ts';
@@ -43,12 +44,12 @@ export function createAppKeyRegistry(options: RegistryOptions): AppKeyRegistry {
         const { key, secret } = imported ?? minted;
         const origin = imported === null ? 'Minted' : 'Imported';
         const id = mintKeyId();
-        await insertKey(tx, rings, appId, { id, key, secret, origin, state: 'Pending', at });
+        await insertKey(tx, rings, appId, { id, key, secret, origin, state: 'Pending', cause: reason, at });
         const changes = await republished(options, tx, subject, appId);
         return { appId, changes, detail: { keyId: id, key, origin, reason, request } };
       }),
 
-    promoteKey: (subject, appId, id, { overlap, deadline }) =>
+    promoteKey: (subject, appId, id, { overlap, deadline }, announce = []) =>
       changeApp(options, subject, 'key.promote', async (tx) => {
         const at = now();
         await setApp(options, tx, subject, appId, 'changed_at = $5, rotated_at = $5', [new Date(at)]);
@@ -62,6 +63,7 @@ export function createAppKeyRegistry(options: RegistryOptions): AppKeyRegistry {
           [appId, id, new Date(at)],
         );
         if (rowCount !== 1) throw changed(`key ${id} is not pending`);
+        await announceIn(tx, options, announce);
         const changes = await republished(options, tx, subject, appId);
         return { appId, changes, detail: { keyId: id, retiring: former.rows.map((row) => row.id), overlap, deadline } };
       }),
@@ -77,7 +79,7 @@ export function createAppKeyRegistry(options: RegistryOptions): AppKeyRegistry {
         return { appId, changes: await republished(options, tx, subject, appId), detail: { keyId: id, ...times } };
       }),
 
-    endKey: (subject, appId, id, inUse) =>
+    endKey: (subject, appId, id, inUse, announce = []) =>
       changeApp(options, subject, 'key.end', async (tx) => {
         await stamp(tx, subject, appId, new Date(now()));
         const { rows } = await tx.query<{ key: string }>(
@@ -85,17 +87,19 @@ export function createAppKeyRegistry(options: RegistryOptions): AppKeyRegistry {
           [appId, id],
         );
         if (rows[0] === undefined) throw changed(`key ${id} does not retire`);
+        await announceIn(tx, options, announce);
         const changes = await republished(options, tx, subject, appId);
         return { appId, changes, detail: { keyId: id, key: rows[0].key, inUse } };
       }),
 
-    noteKeyInUse: (subject, appId, id) =>
+    noteKeyInUse: (subject, appId, id, announce = []) =>
       changeApp(options, subject, 'key.in-use', async (tx) => {
-        await tx.query(
+        const { rowCount } = await tx.query(
           `UPDATE app_key SET in_use_told = true FROM app
             WHERE ${IDENTITY} AND app.app_id = $4 AND app_key.app_id = app.app_id AND id = $5`,
           [rings.installation, subject.namespace, subject.name, appId, id],
         );
+        if (rowCount === 1) await announceIn(tx, options, announce);
         return { appId, changes: [], detail: { keyId: id } };
       }),
 

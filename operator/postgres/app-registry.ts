@@ -1,5 +1,6 @@
 import { appEntryKey, certificateEntryKey, tokenEntryKey } from '#crds/directory/entry-body.ts';
 import type { AppRegistry, AppRow } from '../registry/app-registry.ts';
+import { announceIn } from './announcements.ts';
 import { changeApp, IDENTITY, republished, setApp, type RegistryOptions } from './app-change.ts';
 import { appEntry, insertKey, sealedHeaders, selectApp } from './app-rows.ts';
 import { asTransient } from './backend-error.ts';
@@ -45,7 +46,16 @@ export function createAppRegistry(options: RegistryOptions): AppRegistry {
         const at = new Date(now());
         const { appId, key, secret } = imported ?? { appId: mintAppId(), ...mintAppKey() };
         const origin = imported === undefined ? 'Minted' : 'Imported';
-        const first = { id: mintKeyId(), key, secret, origin, state: 'Active', at, retirement: null } as const;
+        const first = {
+          id: mintKeyId(),
+          key,
+          secret,
+          origin,
+          state: 'Active',
+          cause: null,
+          at,
+          retirement: null,
+        } as const;
         await tx.query(
           `INSERT INTO app (app_id, installation, namespace, name, object_uid, state, policy, webhook_headers, changed_at, created_at, rotate_request)
            VALUES ($1, $2, $3, $4, $5, 'Active', $6, $8, $7, $7, $9)`,
@@ -94,7 +104,7 @@ export function createAppRegistry(options: RegistryOptions): AppRegistry {
         return { appId, changes: [] };
       }),
 
-    retireApp: (subject, appId, policy) =>
+    retireApp: (subject, appId, policy, announce = []) =>
       changeApp(options, subject, 'app.retire', async (tx) => {
         const state = policy === 'Retain' ? 'Retained' : 'Deleted';
         // The headers are still in the Secret that they came from.
@@ -102,6 +112,7 @@ export function createAppRegistry(options: RegistryOptions): AppRegistry {
           state,
           new Date(now()),
         ]);
+        await announceIn(tx, options, announce);
         return { appId, changes: [{ key: appEntryKey(appId), body: null }], detail: { policy } };
       }),
 

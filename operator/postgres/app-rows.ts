@@ -30,6 +30,7 @@ type StoredKey = {
   secret: string;
   state: AppKey['state'];
   origin: AppKey['origin'];
+  cause: AppKey['cause'];
   created_at: string;
   activated_at: string | null;
   retiring_at: string | null;
@@ -64,6 +65,7 @@ export function readAppRow(rings: Rings, row: StoredRow): AppRow {
       createdAt: new Date(stored.created_at).toISOString().replace(/\.\d+Z$/, 'Z'),
       state: stored.state,
       origin: stored.origin,
+      cause: stored.cause,
       activatedAt: stored.activated_at === null ? null : Date.parse(stored.activated_at),
       retirement: retirementOf(stored),
     })),
@@ -100,16 +102,16 @@ export async function insertKey(tx: pg.PoolClient, rings: Rings, appId: string, 
   const sealed = seal(rings.encryption, ownerOf(rings, appId), field, key.secret.reveal(), randomBytes(12));
   await tx.query('INSERT INTO public_key (key, app_id) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING', [key.key, appId]);
   const { rowCount } = await tx.query(
-    `INSERT INTO app_key (app_id, id, key, secret, state, origin, created_at, activated_at)
-     SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM public_key WHERE key = $3 AND app_id = $1`,
-    [appId, key.id, key.key, sealed, key.state, key.origin, key.at, key.state === 'Active' ? key.at : null],
+    `INSERT INTO app_key (app_id, id, key, secret, state, origin, created_at, activated_at, cause)
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM public_key WHERE key = $3 AND app_id = $1`,
+    [appId, key.id, key.key, sealed, key.state, key.origin, key.at, key.state === 'Active' ? key.at : null, key.cause],
   );
   if (rowCount !== 1)
     throw new TransientError('RegistryConflict', 'the public key is another app’s meanwhile', { quiet: true });
 }
 
 /** What is stored of a key that is new. `at`: now. */
-export type NewKey = Pick<AppKey, 'id' | 'key' | 'secret' | 'origin'> & {
+export type NewKey = Pick<AppKey, 'id' | 'key' | 'secret' | 'origin' | 'cause'> & {
   readonly state: 'Pending' | 'Active';
   readonly at: Date;
 };

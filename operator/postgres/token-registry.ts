@@ -3,8 +3,10 @@ import type pg from 'pg';
 import type { EntryChange } from '#crds/directory/entry-body.ts';
 import { Secret } from '#crds/keyring.ts';
 import { TransientError } from '../engine/errors.ts';
+import type { Announcements } from '../notifications/announcement.ts';
 import type { Subject } from '../registry/subject.ts';
 import type { RetireToken, TokenRegistry, TokenRow } from '../registry/token-registry.ts';
+import { announceIn } from './announcements.ts';
 import type { RegistryOptions } from './app-change.ts';
 import { asTransient } from './backend-error.ts';
 import { mintBearerToken } from './mint.ts';
@@ -15,7 +17,8 @@ const ONE = 'installation = $1 AND namespace = $2 AND name = $3 AND sha256 = $4'
 const ANY = 'installation = $1 AND namespace = $2 AND name = $3 AND sha256 = ANY($4)';
 
 /** The tokens of the registry in PostgreSQL; see the port for what each method promises. */
-export function createTokenRegistry({ pool, commit, rings, now }: RegistryOptions): TokenRegistry {
+export function createTokenRegistry(options: RegistryOptions): TokenRegistry {
+  const { pool, commit, rings, now } = options;
   const { installation } = rings;
 
   /** One change of tokens of one object: rows, entries and audit in one transaction, the rows stamped with the revision. */
@@ -137,6 +140,7 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
           throw new TransientError('AppNotRegistered', `app ${mint.appId} is not registered in ${subject.namespace}`, {
             quiet: true,
           });
+        await announceIn(tx, options, of([...retired, ...revoked], mint.announce));
         const replaced = replacing(subject, rows.map(readRow), retired, revoked);
         const { appId, state, policy } = mint;
         const detail = { appId, token: minted.id, state, ...policy, ...replaced.detail };
@@ -164,12 +168,13 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
             new Date(now()),
           ],
         );
+        await announceIn(tx, options, of([...retired, ...revoked], promote.announce));
         const promoted = rows.map(readRow);
         const replaced = replacing(subject, promoted, retired, revoked);
         return { ...replaced, detail: { tokens: idsOf(promoted), ...replaced.detail }, result: undefined };
       }),
 
-    setTokenEnd: (subject, sha256, { expiresAt, graceUntil, final }) =>
+    setTokenEnd: (subject, sha256, { expiresAt, graceUntil, final, announce = [] }) =>
       change(subject, 'token.set-end', async (tx) => {
         const { rows: before } = await tx.query<StoredRow>(
           `SELECT * FROM token WHERE ${ONE} AND state NOT IN ('Expired', 'Revoked') FOR UPDATE`,
@@ -181,6 +186,7 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
             WHERE ${ONE} RETURNING *`,
           [...identity(subject), sha256, dateOf(expiresAt), dateOf(graceUntil), final],
         );
+        await announceIn(tx, options, announce);
         const changed = rows.map(readRow);
         const detail = { tokens: idsOf(changed), expiresAt, graceUntil, final };
         const entries = changed.map((row) => entry(subject, row));
@@ -196,13 +202,15 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
         return { result: undefined, hashes: [sha256], changes: entries, detail };
       }),
 
-    expireTokens: (subject, hashes) =>
+    expireTokens: (subject, hashes, announce = []) =>
       change(subject, 'token.expire', async (tx) => {
         const { rows } = await tx.query<StoredRow>(
           `UPDATE token SET state = 'Expired', changed_at = $5 WHERE ${ANY} AND state IN ('Retiring', 'Ending') RETURNING *`,
           [...identity(subject), hashes, new Date(now())],
         );
-        return { result: undefined, ...published(subject, rows.map(readRow)) };
+        const expired = rows.map(readRow);
+        await announceIn(tx, options, of(expired, announce));
+        return { result: undefined, ...published(subject, expired) };
       }),
 
     recordRotateRequest: (subject, sha256, value) =>
@@ -225,9 +233,10 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
         return { result: undefined, ...rest, detail: { ...detail, scopes, rate } };
       }),
 
-    revokeTokens: (subject, hashes, reason) =>
+    revokeTokens: (subject, hashes, reason, announce = []) =>
       change(subject, 'token.revoke', async (tx) => {
         const revoked = await revoke(tx, subject, hashes);
+        await announceIn(tx, options, of(revoked, announce));
         return {
           result: undefined,
           hashes: revoked.map((row) => row.sha256),
@@ -236,4 +245,9 @@ export function createTokenRegistry({ pool, commit, rings, now }: RegistryOption
         };
       }),
   };
+}
+
+/** Only of tokens that went with this change. */
+function of(rows: readonly TokenRow[], announce: Announcements = []): Announcements {
+  return announce.filter(({ occasion }) => rows.some(({ id }) => id === occasion.credentialId));
 }

@@ -1,5 +1,6 @@
 import type { Secret } from '#crds/keyring.ts';
 import type { RetirementTimes } from '#crds/rotation.ts';
+import type { Announcements } from '../notifications/announcement.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Subject } from './subject.ts';
 
@@ -13,6 +14,8 @@ export type AppKey = {
   /** Pending: relays verify it, no Secret holds it yet. Active: handed out. Retiring: replaced, and still verified. */
   readonly state: 'Pending' | 'Active' | 'Retiring';
   readonly origin: 'Minted' | 'Imported';
+  /** Why it was made; null: it is the first, or of an earlier version. */
+  readonly cause: StageKey['reason'] | null;
   /** Since when it is handed out; null: not yet. */
   readonly activatedAt: number | null;
   /** Of a Retiring one. */
@@ -37,7 +40,7 @@ export type StageKey = {
   readonly rotates: 'KeyAndSecret' | 'Secret';
   /** Takes these instead of minting. */
   readonly imported: ImportedCredentials | null;
-  /** For the audit log. */
+  /** For people, and the audit log. */
   readonly reason: 'interval' | 'request' | 'import';
   /** The value of the annotation that is acted on with this. */
   readonly request: string | null;
@@ -50,13 +53,19 @@ export interface AppKeyRegistry {
   /** Puts a Pending key beside the Active one, and publishes it. There is one at a time. */
   stageKey(subject: Subject, appId: string, stage: StageKey): Promise<void>;
   /** The Pending key was handed out: it is Active, and the clock of the former one starts. */
-  promoteKey(subject: Subject, appId: string, id: string, times: RetirementTimes): Promise<void>;
+  promoteKey(
+    subject: Subject,
+    appId: string,
+    id: string,
+    times: RetirementTimes,
+    announce?: Announcements,
+  ): Promise<void>;
   /** Of a Retiring key. */
   setKeyTimes(subject: Subject, appId: string, id: string, times: Omit<KeyRetirement, 'inUseTold'>): Promise<void>;
   /** Ends a Retiring key: nothing verifies it once that is enforced. `inUse`: somebody is refused from now on. */
-  endKey(subject: Subject, appId: string, id: string, inUse: boolean): Promise<void>;
+  endKey(subject: Subject, appId: string, id: string, inUse: boolean, announce?: Announcements): Promise<void>;
   /** Remembers that people were told of a key that is used after its overlap. Nothing is published. */
-  noteKeyInUse(subject: Subject, appId: string, id: string): Promise<void>;
+  noteKeyInUse(subject: Subject, appId: string, id: string, announce?: Announcements): Promise<void>;
   /** Remembers a value of the annotation as acted on. Nothing is published. */
   recordKeyRotationRequest(subject: Subject, appId: string, value: string): Promise<void>;
 }

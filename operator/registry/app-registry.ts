@@ -1,5 +1,6 @@
 import type { AppEntryBody, WebhookEndpointBody } from '#crds/directory/entry-body.ts';
 import type { Secret } from '#crds/keyring.ts';
+import type { Announcements } from '../notifications/announcement.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { AppKey, ImportedCredentials } from './app-key-registry.ts';
 import type { Subject } from './subject.ts';
@@ -66,7 +67,7 @@ export interface AppRegistry {
   updateApp(subject: Subject, appId: string, policy: AppPolicy, headers: WebhookHeaders): Promise<void>;
   /** Records a new object's UID for an app that stayed Active (a rebuilt cluster). Nothing is published. */
   rebindApp(subject: Subject, appId: string, first?: FirstSight): Promise<void>;
-  retireApp(subject: Subject, appId: string, policy: 'Delete' | 'Retain'): Promise<void>;
+  retireApp(subject: Subject, appId: string, policy: 'Delete' | 'Retain', announce?: Announcements): Promise<void>;
   /** Apps deleted before `before` (epoch ms) and all that belongs to them are removed for good. Returns their ids. */
   purgeApps(before: number): Promise<readonly string[]>;
 }

@@ -1,6 +1,7 @@
 import type { Secret } from '#crds/keyring.ts';
 import type { Rate } from '#crds/rate.ts';
 import type { Environment } from '#crds/token-format.ts';
+import type { Announcements } from '../notifications/announcement.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Subject } from './subject.ts';
 
@@ -59,6 +60,7 @@ type Replacing = {
   readonly retire: readonly RetireToken[];
   /** Tokens that stop working with this change. */
   readonly revoke: readonly string[];
+  readonly announce?: Announcements;
 };
 
 export type MintToken = Replacing & {
@@ -80,11 +82,15 @@ export interface TokenRegistry {
   /** The Pending token becomes the Active one, and the others go their way with the same revision. Does nothing when it is not Pending (any more). */
   promoteToken(subject: Subject, promote: PromoteToken): Promise<void>;
   /** `final`: a Retiring one is Ending from now on. Publishes only what relays have to know. */
-  setTokenEnd(subject: Subject, sha256: string, end: TokenEnd & { readonly final: boolean }): Promise<void>;
+  setTokenEnd(
+    subject: Subject,
+    sha256: string,
+    end: TokenEnd & { readonly final: boolean; readonly announce?: Announcements },
+  ): Promise<void>;
   /** Retired tokens whose time is over. */
-  expireTokens(subject: Subject, hashes: readonly string[]): Promise<void>;
+  expireTokens(subject: Subject, hashes: readonly string[], announce?: Announcements): Promise<void>;
   /** Notes that the annotation was acted on. Publishes nothing. */
   recordRotateRequest(subject: Subject, sha256: string, value: string): Promise<void>;
   setTokenPolicy(subject: Subject, hashes: readonly string[], policy: TokenPolicy): Promise<void>;
-  revokeTokens(subject: Subject, hashes: readonly string[], reason: string): Promise<void>;
+  revokeTokens(subject: Subject, hashes: readonly string[], reason: string, announce?: Announcements): Promise<void>;
 }

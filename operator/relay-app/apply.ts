@@ -33,7 +33,7 @@ export async function applyAppStep(sinks: AppSinks, object: RelayApp, step: AppS
     case 'StageKey':
       return sinks.registry.stageKey(subject, step.appId, step.stage);
     case 'PromoteKey':
-      await sinks.registry.promoteKey(subject, step.appId, step.id, step.times);
+      await sinks.registry.promoteKey(subject, step.appId, step.id, step.times, step.announce);
       return sinks.recorder.event(
         object,
         'Normal',
@@ -43,10 +43,12 @@ export async function applyAppStep(sinks: AppSinks, object: RelayApp, step: AppS
     case 'SetKeyTimes':
       return sinks.registry.setKeyTimes(subject, step.appId, step.id, step.times);
     case 'TellKeyInUse':
-      await sinks.registry.noteKeyInUse(subject, step.appId, step.id);
+      await sinks.registry.noteKeyInUse(subject, step.appId, step.id, step.announce);
       return sinks.recorder.event(object, 'Warning', step.reason, step.message);
     case 'EndKey':
       return endKey(sinks, object, step);
+    case 'Announce':
+      return sinks.registry.announce(step.announcement);
     case 'CreateSecret':
       return applySecret(sinks, object, step.secret, (secrets, secret) => secrets.create(secret));
     case 'ReplaceSecret':
@@ -56,7 +58,7 @@ export async function applyAppStep(sinks: AppSinks, object: RelayApp, step: AppS
     case 'DeleteSecret':
       return sinks.secrets.delete(step.secret);
     case 'RetireApp':
-      return sinks.registry.retireApp(subject, step.appId, step.policy);
+      return sinks.registry.retireApp(subject, step.appId, step.policy, step.announce);
     case 'RemoveFinalizer':
       return sinks.apps.removeFinalizer(object);
     case 'Event':
@@ -67,9 +69,9 @@ export async function applyAppStep(sinks: AppSinks, object: RelayApp, step: AppS
 async function endKey(
   { registry, recorder }: AppSinks,
   object: RelayApp,
-  { appId, id, inUse }: Extract<AppStep, { do: 'EndKey' }>,
+  { appId, id, inUse, announce }: Extract<AppStep, { do: 'EndKey' }>,
 ): Promise<void> {
-  await registry.endKey(object.metadata, appId, id, inUse);
+  await registry.endKey(object.metadata, appId, id, inUse, announce);
   if (!inUse) return;
   const message = `key ${id} was replaced, is still used, and its time is over: whoever uses it is refused from now on`;
   recorder.event(object, 'Warning', 'OldCredentialEnded', message);

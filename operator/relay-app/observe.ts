@@ -11,6 +11,7 @@ import { evaluateEnforced } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
 import { isLatched } from '../reconcile/conditions.ts';
 import { secretState } from '../reconcile/secret-state.ts';
+import { occasionKey } from '../notifications/occasion.ts';
 import type { AppRow } from '../registry/app-registry.ts';
 import type { CredentialUses } from '../registry/credential-use.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -18,6 +19,7 @@ import { stagedName } from '../rotation/staging.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Secrets } from '../world/secrets.ts';
+import { noticesOf } from './announcements.ts';
 import { withoutDatabase } from './country-databases.ts';
 import { differs, importOf, type Import } from './import.ts';
 import { pendingKey, retiringKeys } from './keys.ts';
@@ -30,6 +32,8 @@ export type AppSources = {
   readonly enforcement: Enforcement;
   readonly uses: CredentialUses;
   readonly endpoints: Endpoints;
+  /** This operator can send mail. */
+  readonly mail: boolean;
   /** Epoch ms. */
   readonly now: () => number;
 };
@@ -62,7 +66,9 @@ export async function observeApp(sources: AppSources, ref: ObjectRef): Promise<A
     secret: secretState(secret, uid, APP_SECRET_TYPE),
     staged: secretState(staged, uid, APP_SECRET_TYPE),
     clash,
-    ...(await usesOf(sources, row, now)),
+    ...(await usesOf(sources, row, now, deleting)),
+    announced: deleting ? new Set() : await announcedOf(sources, object, spec, row, now),
+    mail: sources.mail,
     references,
     strays: sources.secrets.ownedBy(uid).filter((owned) => deleting || owned.name !== spec.secretName),
     endpoints: sources.endpoints,
@@ -103,11 +109,24 @@ async function usesOf(
   { uses }: AppSources,
   row: AppRow | undefined,
   now: number,
+  deleting: boolean,
 ): Promise<Pick<AppSnapshot, 'uses' | 'usesKnownUntil'>> {
-  const outliving =
-    row?.state === 'Active' && retiringKeys(row).some(({ retirement }) => retirement.overlapUntil <= now);
-  if (!outliving) return { uses: new Map(), usesKnownUntil: null };
+  const asked =
+    row?.state === 'Active' && (deleting || retiringKeys(row).some(({ retirement }) => retirement.overlapUntil <= now));
+  if (!asked) return { uses: new Map(), usesKnownUntil: null };
   return { uses: await uses.of(row.appId), usesKnownUntil: uses.knownUntil() };
+}
+
+async function announcedOf(
+  { registry }: AppSources,
+  object: RelayApp,
+  spec: DefaultedApp,
+  row: AppRow | undefined,
+  now: number,
+): Promise<AppSnapshot['announced']> {
+  if (row?.state !== 'Active') return new Set();
+  const { due } = noticesOf({ object, now }, spec, row);
+  return registry.announced(due.map(({ occasion }) => occasionKey(occasion)));
 }
 
 function enforcedOf(sources: AppSources, object: RelayApp, row: AppRow, now: number): AppSnapshot['enforced'] {

@@ -14,7 +14,7 @@ import type { AppPlan } from './step.ts';
 // Golden pairs: testdata/NAME.in.yaml is a snapshot, NAME.out.yaml the plan for it. Rewrite with `npx vitest run -u`, and read the diff.
 
 type PlainKey = Pick<AppKey, 'id' | 'key' | 'createdAt'> &
-  Partial<Pick<AppKey, 'state' | 'origin' | 'activatedAt' | 'retirement'>> & { readonly secret: string };
+  Partial<Pick<AppKey, 'state' | 'origin' | 'cause' | 'activatedAt' | 'retirement'>> & { readonly secret: string };
 type PlainRow = Omit<AppRow, 'keys' | 'webhookHeaders' | 'rotatedAt' | 'rotateRequest'> &
   Partial<Pick<AppRow, 'rotatedAt' | 'rotateRequest'>> & {
     keys: PlainKey[];
@@ -23,7 +23,7 @@ type PlainRow = Omit<AppRow, 'keys' | 'webhookHeaders' | 'rotatedAt' | 'rotateRe
 /** What is left out is as it is where nothing rotates. */
 type PlainSnapshot = Omit<
   AppSnapshot,
-  'row' | 'retired' | 'references' | 'staged' | 'clash' | 'uses' | 'usesKnownUntil'
+  'row' | 'retired' | 'references' | 'staged' | 'clash' | 'uses' | 'usesKnownUntil' | 'announced' | 'mail'
 > & {
   row?: PlainRow;
   retired?: PlainRow;
@@ -32,10 +32,13 @@ type PlainSnapshot = Omit<
   clash?: 'appId' | 'key';
   uses?: Record<string, CredentialUse>;
   usesKnownUntil?: number;
+  announced?: readonly string[];
+  mail?: boolean;
 };
 
 const keyOf = ({ secret, state = 'Active', ...key }: PlainKey): AppKey => ({
   origin: 'Minted',
+  cause: null,
   activatedAt: state === 'Pending' ? null : Date.parse(key.createdAt),
   retirement: null,
   ...key,
@@ -59,6 +62,8 @@ const snapshotOf = (plain: PlainSnapshot): AppSnapshot => ({
   clash: plain.clash,
   uses: new Map(Object.entries(plain.uses ?? {})),
   usesKnownUntil: plain.usesKnownUntil ?? null,
+  announced: new Set(plain.announced),
+  mail: plain.mail ?? true,
 });
 /** As it may be shown: headers by webhook and imported secrets, without their values. */
 const shown = (plan: AppPlan): unknown => ({

@@ -5,6 +5,7 @@ import { defaultedApp, type DefaultedApp } from '#crds/relay-app.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
 import type { AppPolicy, AppRow, FirstSight, WebhookHeaders } from '../registry/app-registry.ts';
+import { deletedInUse, rotated } from './announcements.ts';
 import { clashMessage, importOf } from './import.ts';
 import { activeKey, handsOut, pendingKey } from './keys.ts';
 import { planRetirements, type RetirementOutlook } from './retirement.ts';
@@ -91,7 +92,15 @@ function planCredentials(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow,
   // Its readers have the new key, so that the clock of the former one starts, and not before.
   if (pending !== undefined && handsOut(secret, pending)) {
     const { secretName, rotation } = spec;
-    return step({ do: 'PromoteKey', appId: row.appId, id: pending.id, times: rotation.retirement, secretName });
+    const announce = [rotated(snapshot, spec, row, pending)];
+    return step({
+      do: 'PromoteKey',
+      appId: row.appId,
+      id: pending.id,
+      times: rotation.retirement,
+      secretName,
+      announce,
+    });
   }
   const desired = appSecret(object, spec, row, activeKey(row), endpoints);
   if (secret.kind !== 'ours' || !satisfies(secret.secret, desired)) return step({ do: 'ApplySecret', secret: desired });
@@ -112,8 +121,9 @@ function planRemoval(snapshot: AppSnapshot): AppPlan {
     return { steps: [{ do: 'AddFinalizer' }, { do: 'RebindApp', appId: row.appId }], outcome: DONE };
   }
   if (row.state === 'Active') {
-    const { deletionPolicy } = defaultedApp(object.metadata.name, object.spec);
-    return step({ do: 'RetireApp', appId: row.appId, policy: deletionPolicy });
+    const spec = defaultedApp(object.metadata.name, object.spec);
+    const announce = deletedInUse(snapshot, spec, row);
+    return step({ do: 'RetireApp', appId: row.appId, policy: spec.deletionPolicy, announce });
   }
   // Not left to the garbage collector: whoever applies the same name again finds the way clear.
   const [owned] = snapshot.strays;

@@ -5,6 +5,7 @@ import type { KeyRetirement } from '../registry/app-key-registry.ts';
 import type { AppRow } from '../registry/app-registry.ts';
 import { oldCredentialInUse } from '../rotation/old-credential.ts';
 import { judgeRetirement, type Retirement } from '../rotation/retirement.ts';
+import { endedInUse, oldKeyInUse } from './announcements.ts';
 import { retiringKeys, type RetiringKey } from './keys.ts';
 import type { AppSnapshot } from './snapshot.ts';
 import type { AppStep } from './step.ts';
@@ -22,7 +23,7 @@ const CLOCK_ERROR_MS = 3_600_000;
 
 /** What is due of the keys that were replaced: their times as declared now, their end, a word to people. Pure. */
 export function planRetirements(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow): RetirementOutlook {
-  const outlooks = retiringKeys(row).map((key) => outlookOf(snapshot, spec, row.appId, key));
+  const outlooks = retiringKeys(row).map((key) => outlookOf(snapshot, spec, row, key));
   return {
     steps: outlooks.flatMap(({ steps }) => steps),
     cautions: outlooks.flatMap(({ cautions }) => cautions),
@@ -30,22 +31,29 @@ export function planRetirements(snapshot: AppSnapshot, spec: DefaultedApp, row: 
   };
 }
 
-/** The step that ends a key now. @param inUse somebody is refused from then on */
-export function endKey(appId: string, id: string, inUse: boolean): AppStep {
-  return { do: 'EndKey', appId, id, inUse };
-}
-
-function outlookOf(
+/** The step that ends a key now. @param inUse why, if somebody is refused from then on */
+export function endKey(
   snapshot: AppSnapshot,
   spec: DefaultedApp,
-  appId: string,
-  { id, retirement }: RetiringKey,
-): RetirementOutlook {
+  row: AppRow,
+  key: RetiringKey,
+  inUse: 'Deadline' | 'MadeRoom' | null,
+): AppStep {
+  const announce = inUse === null ? [] : endedInUse(snapshot, spec, row, key, inUse);
+  return { do: 'EndKey', appId: row.appId, id: key.id, inUse: inUse !== null, announce };
+}
+
+function outlookOf(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow, key: RetiringKey): RetirementOutlook {
   const { now, uses } = snapshot;
+  const { appId } = row;
+  const { id, retirement } = key;
   const wanted = wantedTimes(retirement, spec, now);
   // Once its end has come relays refuse it, and nothing that is declared later brings it back.
   const verdict = judged(snapshot, id, retirement.expiresAt <= now ? retirement : wanted);
-  if (verdict.kind === 'end') return { steps: [endKey(appId, id, verdict.inUse)], cautions: [], wakes: [] };
+  if (verdict.kind === 'end') {
+    const inUse = verdict.inUse ? 'Deadline' : null;
+    return { steps: [endKey(snapshot, spec, row, key, inUse)], cautions: [], wakes: [] };
+  }
   if (!sameTimes(wanted, retirement))
     return { steps: [{ do: 'SetKeyTimes', appId, id, times: wanted }], cautions: [], wakes: [] };
   const use = uses.get(id);
@@ -54,7 +62,8 @@ function outlookOf(
     return { steps: [], cautions: [], wakes: [verdict.until] };
   const { secretName } = spec;
   const caution = oldCredentialInUse({ what: `key ${id}`, use, secretName, until: retirement.expiresAt });
-  const tell: AppStep = { do: 'TellKeyInUse', appId, id, reason: caution.reason, message: caution.message };
+  const announce = oldKeyInUse(snapshot, spec, row, key);
+  const tell: AppStep = { do: 'TellKeyInUse', appId, id, reason: caution.reason, message: caution.message, announce };
   return { steps: retirement.inUseTold ? [] : [tell], cautions: [caution], wakes: [verdict.until] };
 }
 

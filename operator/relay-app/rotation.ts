@@ -1,5 +1,6 @@
 import { REASON } from '#crds/conditions.ts';
 import type { DefaultedApp } from '#crds/relay-app.ts';
+import { occasionKey } from '../notifications/occasion.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
 import type { Caution } from '../reconcile/conditions.ts';
 import type { AppKey, StageKey } from '../registry/app-key-registry.ts';
@@ -7,6 +8,7 @@ import type { AppRow } from '../registry/app-registry.ts';
 import { judgeRotateRequest } from '../rotation/rotate-request.ts';
 import { nextRotation } from '../rotation/schedule.ts';
 import { stagedName } from '../rotation/staging.ts';
+import { noticesOf } from './announcements.ts';
 import { clashMessage, differs, importOf } from './import.ts';
 import { activeKey, retiringKeys } from './keys.ts';
 import { endKey, type RetirementOutlook } from './retirement.ts';
@@ -72,7 +74,10 @@ export function planNextKey(
   if (request.kind === 'rotate')
     return staging(snapshot, spec, row, { ...stage, reason: 'request', request: request.value }, outlook);
   if (due <= now) return staging(snapshot, spec, row, { ...stage, reason: 'interval', request: null }, outlook);
-  return settledPlan(snapshot, spec, row, { ...outlook, wakes: [...outlook.wakes, due] });
+  const notices = noticesOf(snapshot, spec, row);
+  const announcement = notices.due.find(({ occasion }) => !snapshot.announced.has(occasionKey(occasion)));
+  if (announcement !== undefined) return step({ do: 'Announce', announcement });
+  return settledPlan(snapshot, spec, row, { ...outlook, wakes: [...outlook.wakes, due, ...notices.wakes] });
 }
 
 function planImport(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow, outlook: RetirementOutlook): AppPlan {
@@ -107,7 +112,7 @@ function staging(
   const retiring = retiringKeys(row);
   if (retiring.length < MOST_RETIRING) return step({ do: 'StageKey', appId: row.appId, stage });
   const outlived = retiring.find(({ retirement }) => retirement.overlapUntil <= snapshot.now);
-  if (outlived !== undefined) return step(endKey(row.appId, outlived.id, true));
+  if (outlived !== undefined) return step(endKey(snapshot, spec, row, outlived, 'MadeRoom'));
   return settledPlan(snapshot, spec, row, outlook);
 }
 

@@ -24,10 +24,14 @@ export type AppSnapshot = {
   readonly references: ReadonlyMap<string, ReferencedSecret>;
   /** What another app has of the credentials that are to be imported; looked up only while this one does not have them. */
   readonly clash: 'appId' | 'key' | undefined;
-  /** Of keys that outlived their overlap, by their ids; not asked while there is none. */
+  /** Of its keys, by their ids; asked only while one of them outlived its overlap, or all of them are about to go. */
   readonly uses: ReadonlyMap<string, CredentialUse>;
   /** Up to when it is known what was used, epoch ms; null: it is not. */
   readonly usesKnownUntil: number | null;
+  /** Keys of the occasions that are due by the clock and were announced before (notifications/occasion.ts). */
+  readonly announced: ReadonlySet<string>;
+  /** This operator can send mail. */
+  readonly mail: boolean;
   /** Ours, under a name that is no longer wanted; all of ours while the object is being deleted. */
   readonly strays: readonly StoredSecret[];
   readonly endpoints: Endpoints;

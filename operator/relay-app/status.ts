@@ -13,6 +13,7 @@ import {
   type Caution,
   type EnforcedReport,
 } from '../reconcile/conditions.ts';
+import { mailCaution } from '../notifications/mail-caution.ts';
 import type { AppRow } from '../registry/app-registry.ts';
 import { countryCautions } from './country-databases.ts';
 import { timestamp } from '../engine/conditions.ts';
@@ -114,7 +115,15 @@ function inUse({ cautions }: Outlook): Pick<AppPlan, 'oldInUse'> {
 
 function cautionsOf(snapshot: AppSnapshot, row: AppRow | undefined, { cautions }: Outlook): readonly Caution[] {
   const unusual = row === undefined ? [] : unusualCredentials(row);
-  return [...unusual, ...cautions, ...webhooksOf(snapshot).cautions, ...countryCautions(snapshot)];
+  const { metadata, spec } = snapshot.object;
+  const { notify } = defaultedApp(metadata.name, spec).rotation;
+  return [
+    ...unusual,
+    ...mailCaution(notify, snapshot.mail),
+    ...cautions,
+    ...webhooksOf(snapshot).cautions,
+    ...countryCautions(snapshot),
+  ];
 }
 
 /** What a status says of keys: nothing that changes by itself, but for the end of one that outlived its overlap. */

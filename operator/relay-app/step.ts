@@ -1,5 +1,6 @@
 import type { RelayAppStatus } from '#crds/relay-app.ts';
 import type { RetirementTimes } from '#crds/rotation.ts';
+import type { Announcement, Announcements } from '../notifications/announcement.ts';
 import type { KeyRetirement, StageKey } from '../registry/app-key-registry.ts';
 import type { AppPolicy, FirstSight, WebhookHeaders } from '../registry/app-registry.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
@@ -30,6 +31,7 @@ export type AppStep =
       readonly id: string;
       readonly times: RetirementTimes;
       readonly secretName: string;
+      readonly announce: Announcements;
     }
   | {
       readonly do: 'SetKeyTimes';
@@ -43,13 +45,27 @@ export type AppStep =
       readonly id: string;
       readonly reason: string;
       readonly message: string;
+      readonly announce: Announcements;
     }
-  | { readonly do: 'EndKey'; readonly appId: string; readonly id: string; readonly inUse: boolean }
+  | {
+      readonly do: 'EndKey';
+      readonly appId: string;
+      readonly id: string;
+      readonly inUse: boolean;
+      readonly announce: Announcements;
+    }
+  /** What comes by the clock alone. */
+  | { readonly do: 'Announce'; readonly announcement: Announcement }
   | { readonly do: 'ApplySecret'; readonly secret: DesiredSecret }
   | { readonly do: 'CreateSecret'; readonly secret: DesiredSecret }
   | { readonly do: 'ReplaceSecret'; readonly seen: StoredSecret; readonly secret: DesiredSecret }
   | { readonly do: 'DeleteSecret'; readonly secret: StoredSecret }
-  | { readonly do: 'RetireApp'; readonly appId: string; readonly policy: 'Delete' | 'Retain' }
+  | {
+      readonly do: 'RetireApp';
+      readonly appId: string;
+      readonly policy: 'Delete' | 'Retain';
+      readonly announce: Announcements;
+    }
   | { readonly do: 'RemoveFinalizer' }
   | { readonly do: 'Event'; readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string };
 

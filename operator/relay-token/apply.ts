@@ -3,6 +3,7 @@ import { defaultedToken } from '#crds/relay-token.ts';
 import { timestamp } from '../engine/conditions.ts';
 import { TransientError } from '../engine/errors.ts';
 import { applySecret } from '../reconcile/apply-secret.ts';
+import type { AnnouncementRegistry } from '../registry/announcement-registry.ts';
 import type { TokenRegistry } from '../registry/token-registry.ts';
 import { stagedName } from '../rotation/staging.ts';
 import type { Objects } from '../world/objects.ts';
@@ -14,7 +15,7 @@ import type { TokenStep } from './step.ts';
 export type TokenSinks = {
   readonly tokens: Objects<RelayToken>;
   readonly secrets: Secrets;
-  readonly registry: Omit<TokenRegistry, 'findTokens'>;
+  readonly registry: Omit<TokenRegistry, 'findTokens'> & Pick<AnnouncementRegistry, 'announce'>;
   readonly recorder: Recorder;
   readonly relayUrl: string;
 };
@@ -39,13 +40,15 @@ export async function applyTokenStep(sinks: TokenSinks, object: RelayToken, step
     case 'SetEnd':
       return sinks.registry.setTokenEnd(subject, step.sha256, step);
     case 'ExpireTokens':
-      return sinks.registry.expireTokens(subject, step.hashes);
+      return sinks.registry.expireTokens(subject, step.hashes, step.announce);
+    case 'Announce':
+      return sinks.registry.announce(step.announcement);
     case 'RecordRequest':
       return sinks.registry.recordRotateRequest(subject, step.sha256, step.value);
     case 'SetPolicy':
       return sinks.registry.setTokenPolicy(subject, step.hashes, step.policy);
     case 'RevokeTokens':
-      return sinks.registry.revokeTokens(subject, step.hashes, step.reason);
+      return sinks.registry.revokeTokens(subject, step.hashes, step.reason, step.announce);
     case 'ApplySecret':
       return applySecret(sinks, object, step.secret);
     case 'DeleteSecret':

@@ -1,8 +1,10 @@
 import { TOKEN_SECRET_TYPE } from '#crds/api-group.ts';
 import { tokenEntryKey } from '#crds/directory/entry-body.ts';
-import { defaultedToken, type RelayToken } from '#crds/relay-token.ts';
+import { defaultedToken, type DefaultedToken, type RelayToken } from '#crds/relay-token.ts';
 import { evaluateEnforced } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
+import { defaultedApp } from '#crds/relay-app.ts';
+import { occasionKey } from '../notifications/occasion.ts';
 import { lookUpApp, type AppSources } from '../reconcile/app-reference.ts';
 import { isLatched } from '../reconcile/conditions.ts';
 import { secretState } from '../reconcile/secret-state.ts';
@@ -11,13 +13,15 @@ import type { TokenRegistry, TokenRow } from '../registry/token-registry.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Secrets } from '../world/secrets.ts';
-import { live, newest } from './rows.ts';
+import type { AnnouncementRegistry } from '../registry/announcement-registry.ts';
+import { noticesOf } from './announcements.ts';
+import { live, newest, replaced } from './rows.ts';
 import type { TokenSnapshot } from './snapshot.ts';
 
 export type TokenSources = AppSources & {
   readonly tokens: Objects<RelayToken>;
   readonly secrets: Secrets;
-  readonly registry: Pick<TokenRegistry, 'findTokens'>;
+  readonly registry: Pick<TokenRegistry, 'findTokens'> & Pick<AnnouncementRegistry, 'announced'>;
   readonly enforcement: Enforcement;
   readonly uses: CredentialUses;
   readonly relayUrl: string;
@@ -36,6 +40,10 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
   const app = deleting ? ({ kind: 'absent' } as const) : await lookUpApp(sources, { ...ref, name: spec.appName });
   const secret = deleting ? undefined : await sources.secrets.read({ ...ref, name: spec.secretName });
   const now = sources.now();
+  const uses = await usesOf(sources, using({ rows, app, now, going: deleting || spec.revoked }, spec));
+  const notify = notifyOf(sources, { ...ref, name: spec.appName });
+  const active = app.kind === 'registered' && !spec.revoked ? rows.find(({ state }) => state === 'Active') : undefined;
+  const { due } = active === undefined ? { due: [] } : noticesOf({ object, now, notify, uses }, spec, active);
   return {
     now,
     object,
@@ -43,15 +51,34 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
     rows,
     secret: secretState(secret, uid, TOKEN_SECRET_TYPE),
     strays: sources.secrets.ownedBy(uid).filter((owned) => deleting || owned.name !== spec.secretName),
-    uses: await usesOf(sources, rows),
+    uses,
+    notify,
+    announced: [...(await sources.registry.announced(due.map(({ occasion }) => occasionKey(occasion))))],
     usesKnownUntil: sources.uses.knownUntil(),
     relayUrl: sources.relayUrl,
     enforced: enforcedOf(sources, object, rows, now),
   };
 }
 
+/** The tokens of which it matters who uses them: they were replaced, or go now. */
+function using(
+  { rows, app, now, going }: Pick<TokenSnapshot, 'rows' | 'app' | 'now'> & { readonly going: boolean },
+  { expiresAt }: DefaultedToken,
+): readonly TokenRow[] {
+  const over = expiresAt !== undefined && Date.parse(expiresAt) <= now;
+  const active = rows.filter(({ state }) => state === 'Active');
+  const ending = active.filter(({ appId }) => going || over || (app.kind === 'registered' && app.appId !== appId));
+  return [...replaced(rows), ...ending];
+}
+
+/** Also while the token is being deleted: who is told of its app is told of that. */
+function notifyOf({ apps }: TokenSources, ref: ObjectRef): readonly string[] {
+  const app = apps.get(ref);
+  return app === undefined ? [] : defaultedApp(ref.name, app.spec).rotation.notify;
+}
+
 async function usesOf({ uses }: TokenSources, rows: readonly TokenRow[]): Promise<Record<string, CredentialUse>> {
-  const appIds = new Set(rows.filter((row) => row.state === 'Retiring').map((row) => row.appId));
+  const appIds = new Set(rows.map((row) => row.appId));
   const known = await Promise.all([...appIds].map((appId) => uses.of(appId)));
   return Object.fromEntries(known.flatMap((ofApp) => [...ofApp]));
 }

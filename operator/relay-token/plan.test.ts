@@ -8,7 +8,12 @@ import type { TokenSnapshot } from './snapshot.ts';
 // Golden pairs: testdata/NAME.in.yaml is a snapshot, NAME.out.yaml the plan for it. Rewrite with `npx vitest run -u`, and read the diff.
 
 const inputs = globSync(join(import.meta.dirname, 'testdata/*.in.yaml')).sort();
-const read = (path: string): TokenSnapshot => load(readFileSync(path, 'utf8')) as TokenSnapshot;
+/** What is left out is as it is where nobody is told of anything. */
+const read = (path: string): TokenSnapshot => ({
+  notify: [],
+  announced: [],
+  ...(load(readFileSync(path, 'utf8')) as Omit<TokenSnapshot, 'notify' | 'announced'>),
+});
 
 test('there are golden pairs', () => {
   expect(inputs.length).toBeGreaterThan(20);

@@ -2,11 +2,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { FINALIZER } from '#crds/api-group.ts';
 import { REASON } from '#crds/conditions.ts';
 import { defaultedToken, type DefaultedToken } from '#crds/relay-token.ts';
+import { occasionKey } from '../notifications/occasion.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
 import type { MintToken, TokenPolicy, TokenRow } from '../registry/token-registry.ts';
 import { requestedRotation } from '../rotation/rotate-request.ts';
 import { stagedName } from '../rotation/staging.ts';
+import { died, noticesOf, replacedNow } from './announcements.ts';
 import { planRetirements, retired } from './retirement.ts';
 import { dueOf, planHandover, rotationRequest } from './rotation.ts';
 import { live, newest, replaced, working } from './rows.ts';
@@ -32,7 +34,7 @@ export function planToken(snapshot: TokenSnapshot): TokenPlan {
 
   const spec = defaultedToken(object.metadata.name, object.spec);
   // Before everything else: killing a token depends on nothing.
-  if (spec.revoked) return planRevoked(snapshot);
+  if (spec.revoked) return planRevoked(snapshot, spec);
   // Neither does taking rights away, also from tokens that were replaced and still work.
   const policy = policyOf(spec);
   const others = working(snapshot.rows).filter((row) => !isDeepStrictEqual(row.policy, policy));
@@ -58,15 +60,20 @@ export function planToken(snapshot: TokenSnapshot): TokenPlan {
   // Tokens of an app that was deleted and registered anew.
   const orphans = live(snapshot.rows).filter((row) => row.appId !== app.appId);
   if (orphans.length > 0)
-    return step({ do: 'RevokeTokens', hashes: orphans.map((row) => row.sha256), reason: 'app registered anew' });
+    return step({
+      do: 'RevokeTokens',
+      hashes: orphans.map((row) => row.sha256),
+      reason: 'app registered anew',
+      announce: died(snapshot, spec, working(orphans), 'AppDeleted'),
+    });
   return planLive(snapshot, spec, app.appId);
 }
 
 function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string): TokenPlan {
-  const { object, rows, secret, strays, now, relayUrl, uses, usesKnownUntil } = snapshot;
+  const { object, rows, secret, strays, now, relayUrl } = snapshot;
   const { rotation, secretName } = spec;
   const hardEnd = spec.expiresAt === undefined ? null : Date.parse(spec.expiresAt);
-  const retirements = planRetirements({ now, rows, rotation, hardEnd, secretName, uses, usesKnownUntil });
+  const retirements = planRetirements(snapshot, spec);
   if (retirements.steps.length > 0) return { steps: retirements.steps, outcome: DONE };
   const active = rows.find((row) => row.state === 'Active');
   const pending = rows.find((row) => row.state === 'Pending');
@@ -91,7 +98,8 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
   const others = strays.filter((stray) => stray !== staged);
   const token = findToken(secret.kind === 'ours' ? [secret.secret, ...strays] : strays, active.sha256);
   const desired = token === undefined ? undefined : tokenSecret(object, appId, relayUrl, token);
-  const retire = replacing(snapshot, spec, active);
+  const cause = pending?.rotateRequest === active.rotateRequest ? 'Interval' : 'Annotation';
+  const retire = replacing(snapshot, spec, active, cause);
   const lost = desired === undefined;
   const handover = planHandover({ snapshot, appId, active, pending, staged, retire, lost });
   if (handover !== undefined && handover !== 'wait') return step(handover);
@@ -108,20 +116,32 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
   const over = hardEnd !== null && hardEnd <= now;
   if (!over && (request.kind === 'rotate' || dueOf(active, rotation, now) <= now))
     return step({ do: 'StageToken', mint: { ...mint, state: 'Pending', retire: [], revoke: [] } });
-  return settledPlan(snapshot, spec, { active, retirements });
+  const notices = noticesOf(snapshot, spec, active);
+  const announcement = notices.due.find(({ occasion }) => !snapshot.announced.includes(occasionKey(occasion)));
+  if (announcement !== undefined) return step({ do: 'Announce', announcement });
+  const wakes = [...retirements.wakes, ...notices.wakes];
+  return settledPlan(snapshot, spec, { active, retirements: { ...retirements, wakes } });
 }
 
-type Mint = Omit<MintToken, 'state' | 'retire' | 'revoke'>;
+type Mint = Omit<MintToken, 'state' | 'retire' | 'revoke' | 'announce'>;
 
 /** What becomes of the active token, and of those before it, when another one takes its place now. */
 function replacing(
-  { rows, now }: TokenSnapshot,
-  { rotation, expiresAt }: DefaultedToken,
+  snapshot: TokenSnapshot,
+  spec: DefaultedToken,
   active: TokenRow,
-): Pick<MintToken, 'retire' | 'revoke'> {
+  cause: 'Interval' | 'Annotation' | 'SecretLost',
+): Required<Pick<MintToken, 'retire' | 'revoke' | 'announce'>> {
+  const { rows, now } = snapshot;
+  const { rotation, expiresAt } = spec;
   const hardEnd = expiresAt === undefined ? null : Date.parse(expiresAt);
   const tooMany = replaced(rows).slice(MOST_REPLACED - 1);
-  return { retire: [retired(active, rotation, hardEnd, now)], revoke: tooMany.map((row) => row.sha256) };
+  const retire = retired(active, rotation, hardEnd, now);
+  return {
+    retire: [retire],
+    revoke: tooMany.map((row) => row.sha256),
+    announce: [replacedNow(snapshot, spec, active, retire, cause), ...died(snapshot, spec, tooMany, 'MadeRoom')],
+  };
 }
 
 /** No Secret holds the active token: a new one. */
@@ -140,15 +160,18 @@ function planReissue(snapshot: TokenSnapshot, spec: DefaultedToken, active: Toke
     return step({ do: 'MintToken', mint: { ...mint, state: 'Active', retire: [], revoke: [sha256] }, lost });
   }
   // A deleted Secret is repaired, not a kill switch: the old one works on for whoever has read it.
-  const replace = replacing(snapshot, spec, active);
+  const replace = replacing(snapshot, spec, active, 'SecretLost');
   const lost = { sha256, handedOut, until: replace.retire[0]?.expiresAt ?? null };
   return step({ do: 'MintToken', mint: { ...mint, state: 'Active', ...replace }, lost });
 }
 
-function planRevoked(snapshot: TokenSnapshot): TokenPlan {
+function planRevoked(snapshot: TokenSnapshot, spec: DefaultedToken): TokenPlan {
   const { object, rows, secret, strays, relayUrl } = snapshot;
   const hashes = live(rows).map((row) => row.sha256);
-  if (hashes.length > 0) return step({ do: 'RevokeTokens', hashes, reason: 'spec.revoked' });
+  if (hashes.length > 0) {
+    const announce = died(snapshot, spec, working(rows), 'Revoked');
+    return step({ do: 'RevokeTokens', hashes, reason: 'spec.revoked', announce });
+  }
   if (secret.kind === 'ours') {
     const desired = tokenSecret(object, secret.secret.data['RELAY_APP_ID'] ?? '', relayUrl, undefined);
     if (!satisfies(secret.secret, desired)) return step({ do: 'ApplySecret', secret: desired });
@@ -161,8 +184,10 @@ function planRevoked(snapshot: TokenSnapshot): TokenPlan {
 function planRemoval(snapshot: TokenSnapshot): TokenPlan {
   const ending = live(snapshot.rows);
   if (ending.length > 0) {
-    const revoke = { do: 'RevokeTokens', hashes: ending.map((row) => row.sha256), reason: 'deleted' } as const;
-    const { uid } = snapshot.object.metadata;
+    const { uid, name } = snapshot.object.metadata;
+    const announce = died(snapshot, defaultedToken(name, snapshot.object.spec), working(ending), 'Deleted');
+    const hashes = ending.map((row) => row.sha256);
+    const revoke = { do: 'RevokeTokens', hashes, reason: 'deleted', announce } as const;
     if (ending.every((row) => row.objectUid === uid)) return step(revoke);
     // Another object's: of an earlier one (a rebuilt cluster), or of the successor while a cache that lags shows this one. Writing the
     // finalizer that it already holds is refused in the second case, before the successor loses its token.

@@ -1,24 +1,20 @@
+import type { DefaultedToken } from '#crds/relay-token.ts';
 import type { TokenRotation } from '#crds/token-rotation.ts';
 import { timestamp } from '../engine/conditions.ts';
-import type { CredentialUse } from '../registry/credential-use.ts';
 import type { RetireToken, TokenEnd, TokenRow } from '../registry/token-registry.ts';
 import { oldCredentialInUse } from '../rotation/old-credential.ts';
 import { judgeRetirement } from '../rotation/retirement.ts';
 import type { Caution } from '../reconcile/conditions.ts';
-import { replaced } from './rows.ts';
+import type { Announcements } from '../notifications/announcement.ts';
+import { endedInUse, oldTokenInUse } from './announcements.ts';
+import { acceptedUntil, replaced } from './rows.ts';
+import type { TokenSnapshot } from './snapshot.ts';
 import type { TokenStep } from './step.ts';
 
-export type Retirements = {
-  readonly now: number;
-  readonly rows: readonly TokenRow[];
-  readonly rotation: TokenRotation;
+type Retirements = Pick<TokenSnapshot, 'now' | 'rows' | 'uses' | 'usesKnownUntil' | 'object' | 'notify'> & {
+  readonly spec: DefaultedToken;
   /** spec.expiresAt: the end of every token of the object. Epoch ms. */
   readonly hardEnd: number | null;
-  /** Where the one is that took their place. */
-  readonly secretName: string;
-  readonly uses: Readonly<Record<string, CredentialUse>>;
-  /** Up to when it is known what was used, epoch ms; null: it is not. */
-  readonly usesKnownUntil: number | null;
 };
 
 export type RetirementOutlook = {
@@ -53,13 +49,26 @@ export function retired(
 }
 
 /** What is due of the tokens that were replaced: their end put off or not, over, or forgotten. Pure. */
-export function planRetirements(retirements: Retirements): RetirementOutlook {
+export function planRetirements(snapshot: TokenSnapshot, spec: DefaultedToken): RetirementOutlook {
+  const hardEnd = spec.expiresAt === undefined ? null : Date.parse(spec.expiresAt);
+  const retirements: Retirements = { ...snapshot, spec, hardEnd };
   const outlooks = replaced(retirements.rows).map((row) => outlookOf(row, retirements));
   const forgotten = forgettable(retirements);
   const forget: readonly TokenStep[] =
-    forgotten.length === 0 ? [] : [{ do: 'RevokeTokens', hashes: forgotten.map((row) => row.sha256), reason: 'ended' }];
+    forgotten.length === 0
+      ? []
+      : [{ do: 'RevokeTokens', hashes: forgotten.map((row) => row.sha256), reason: 'ended', announce: [] }];
   const over = outlooks.flatMap((outlook) => (outlook.over === undefined ? [] : [outlook.over]));
-  const expire: readonly TokenStep[] = over.length === 0 ? [] : [{ do: 'ExpireTokens', hashes: over }];
+  const expire: readonly TokenStep[] =
+    over.length === 0
+      ? []
+      : [
+          {
+            do: 'ExpireTokens',
+            hashes: over.map(({ sha256 }) => sha256),
+            announce: over.flatMap(({ announce }) => announce),
+          },
+        ];
   const remembered = retirements.rows
     .filter((row) => row.state === 'Expired')
     .map((row) => row.changedAt + REMEMBERED_MS);
@@ -72,16 +81,20 @@ export function planRetirements(retirements: Retirements): RetirementOutlook {
 
 type Outlook = {
   readonly steps?: readonly TokenStep[];
-  /** Its hash, when its time is over. */
-  readonly over?: string;
+  /** Its time is over. */
+  readonly over?: { readonly sha256: string; readonly announce: Announcements };
   readonly caution?: Caution;
   readonly wake?: number;
 };
 
 function outlookOf(row: TokenRow, retirements: Retirements): Outlook {
-  const { now, rotation, hardEnd, uses, usesKnownUntil, secretName } = retirements;
+  const { now, spec, hardEnd, uses, usesKnownUntil } = retirements;
+  const { rotation, secretName } = spec;
   const accepted = acceptedUntil(row);
-  if (accepted !== null && accepted <= now) return { over: row.sha256 };
+  if (accepted !== null && accepted <= now) {
+    const announce = endedInUse(retirements, spec, row, accepted);
+    return { over: { sha256: row.sha256, announce } };
+  }
   const wakes = accepted ?? undefined;
   const since = row.retiringAt ?? row.changedAt;
   if (since > now + CLOCK_ERROR_MS) {
@@ -122,7 +135,8 @@ function outlookOf(row: TokenRow, retirements: Retirements): Outlook {
         first && caution !== undefined
           ? [{ do: 'Event', type: 'Warning', reason: caution.reason, message: caution.message }]
           : [];
-      return { steps: [setEnd(row, end, false), ...told] };
+      const announce = caution === undefined ? [] : oldTokenInUse(retirements, spec, row);
+      return { steps: [setEnd(row, end, false, announce), ...told] };
     }
     case 'end': {
       const expiresAt = Math.max(overlapEnd, Math.min(row.expiresAt ?? now, now));
@@ -144,8 +158,8 @@ function outlookOf(row: TokenRow, retirements: Retirements): Outlook {
 
 const wake = (at: number | undefined): Outlook => (at === undefined ? {} : { wake: at });
 
-function setEnd({ sha256 }: TokenRow, end: TokenEnd, final: boolean): TokenStep {
-  return { do: 'SetEnd', sha256, ...end, final };
+function setEnd({ sha256 }: TokenRow, end: TokenEnd, final: boolean, announce: Announcements = []): TokenStep {
+  return { do: 'SetEnd', sha256, ...end, final, ...(announce.length === 0 ? {} : { announce }) };
 }
 
 function endAt(expiresAt: number, { grace }: TokenRotation, hardEnd: number | null): TokenEnd {
@@ -161,11 +175,6 @@ function capped({ expiresAt, graceUntil }: TokenEnd, hardEnd: number | null): To
 }
 
 const cap = (time: number, hardEnd: number | null): number => Math.min(time, hardEnd ?? Number.POSITIVE_INFINITY);
-
-/** null: without end. */
-function acceptedUntil({ expiresAt, graceUntil }: TokenEnd): number | null {
-  return expiresAt === null ? null : Math.max(expiresAt, graceUntil ?? 0);
-}
 
 function same(row: TokenEnd, end: TokenEnd): boolean {
   return row.expiresAt === end.expiresAt && row.graceUntil === end.graceUntil;

@@ -1,4 +1,4 @@
-import type { TokenRow } from '../registry/token-registry.ts';
+import type { TokenEnd, TokenRow } from '../registry/token-registry.ts';
 
 /** In the directory. */
 export function live(rows: readonly TokenRow[]): readonly TokenRow[] {
@@ -21,4 +21,9 @@ export function newest(rows: readonly TokenRow[]): TokenRow | undefined {
     (last, row) => (last === undefined || row.revision > last.revision ? row : last),
     undefined,
   );
+}
+
+/** Epoch ms; null: without end. */
+export function acceptedUntil({ expiresAt, graceUntil }: TokenEnd): number | null {
+  return expiresAt === null ? null : Math.max(expiresAt, graceUntil ?? 0);
 }

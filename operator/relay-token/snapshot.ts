@@ -16,10 +16,14 @@ export type TokenSnapshot = {
   readonly secret: SecretState;
   /** Ours, under another name: where the next token is staged, or a name that is no longer wanted; all of ours while the object is being deleted. */
   readonly strays: readonly StoredSecret[];
-  /** Who still uses a token that was replaced, by the token's id; asked only while there is one. */
+  /** Who uses which token, by the token's id; asked only while one was replaced or is about to go. */
   readonly uses: Readonly<Record<string, CredentialUse>>;
   /** Up to when it is known what was used, epoch ms; null: it is not. */
   readonly usesKnownUntil: number | null;
+  /** Mail addresses: `spec.rotation.notify` of its app. */
+  readonly notify: readonly string[];
+  /** Keys of the occasions that are due by the clock and were announced before (notifications/occasion.ts). */
+  readonly announced: readonly string[];
   /** What RELAY_URL says. */
   readonly relayUrl: string;
   /** Of the newest revision among the rows; absent without rows. */

@@ -1,4 +1,5 @@
 import type { RelayTokenStatus } from '#crds/relay-token.ts';
+import type { Announcement, Announcements } from '../notifications/announcement.ts';
 import type { MintToken, PromoteToken, TokenEnd, TokenPolicy } from '../registry/token-registry.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
@@ -17,11 +18,23 @@ export type TokenStep =
   /** The staged value takes the place of the old one, but only of the one that was seen. */
   | { readonly do: 'HandOut'; readonly over: StoredSecret; readonly secret: DesiredSecret }
   | { readonly do: 'PromoteToken'; readonly promote: PromoteToken }
-  | ({ readonly do: 'SetEnd'; readonly sha256: string; readonly final: boolean } & TokenEnd)
-  | { readonly do: 'ExpireTokens'; readonly hashes: readonly string[] }
+  | ({
+      readonly do: 'SetEnd';
+      readonly sha256: string;
+      readonly final: boolean;
+      readonly announce?: Announcements;
+    } & TokenEnd)
+  | { readonly do: 'ExpireTokens'; readonly hashes: readonly string[]; readonly announce: Announcements }
+  /** What comes by the clock alone. */
+  | { readonly do: 'Announce'; readonly announcement: Announcement }
   | { readonly do: 'RecordRequest'; readonly sha256: string; readonly value: string }
   | { readonly do: 'SetPolicy'; readonly hashes: readonly string[]; readonly policy: TokenPolicy }
-  | { readonly do: 'RevokeTokens'; readonly hashes: readonly string[]; readonly reason: string }
+  | {
+      readonly do: 'RevokeTokens';
+      readonly hashes: readonly string[];
+      readonly reason: string;
+      readonly announce: Announcements;
+    }
   | { readonly do: 'ApplySecret'; readonly secret: DesiredSecret }
   | { readonly do: 'DeleteSecret'; readonly secret: StoredSecret }
   | { readonly do: 'RemoveFinalizer' }

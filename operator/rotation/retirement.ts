@@ -37,9 +37,22 @@ export function judgeRetirement({ since, overlap, deadline, use, useKnownUntil }
   const quietFrom = (use?.lastUsedAt ?? Number.NEGATIVE_INFINITY) + quiet;
   const usedLately = now < quietFrom;
   const end = since + deadline;
-  if (now >= end) return { kind: 'end', inUse: usedLately };
+  // As of its end: an operator that comes later finds that nobody uses what is refused.
+  if (now >= end) return { kind: 'end', inUse: end < quietFrom };
   const certain = useKnownUntil !== null && now - useKnownUntil <= KNOWLEDGE_GAP_MS;
   if (!usedLately && certain) return { kind: 'end', inUse: false };
   const next = usedLately ? quietFrom : now + KNOWLEDGE_GAP_MS;
   return { kind: 'inUse', until: Math.min(end, Math.min(next, now + LOOK_AGAIN_MS)), certain: usedLately };
+}
+
+/**
+ * Whether somebody is refused because a credential goes at `at`: whoever used it within the last day, or within its overlap if that is shorter.
+ * @param quiet in ms
+ */
+export function wasInUse(
+  use: CredentialUse | null | undefined,
+  at: number,
+  quiet = MOST_QUIET_MS,
+): use is CredentialUse {
+  return use !== null && use !== undefined && at < use.lastUsedAt + quiet;
 }

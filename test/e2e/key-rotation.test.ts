@@ -200,7 +200,7 @@ describeOnControlPlane('rotation of app keys', (cluster) => {
     [{ rotation: { interval: '24h', overlap: '24h' } }, 'overlap must be shorter than interval'],
     [{ rotation: { overlap: '2160h' } }, 'overlap must be shorter than interval'],
     [{ rotation: { overlap: '2h', deadline: '1h' } }, 'deadline must not be shorter than overlap'],
-    [{ rotation: { notify: ['not an address'] } }, 'must be an e-mail address'],
+    [{ rotation: { notify: ['not an address'] } }, 'must be a mail address'],
     [{ rotation: {}, credentials: { importFrom: { name: 'x' } } }, 'exclude each other'],
   ])('the API server refuses %j, and says what to write', async (spec, message) => {
     await expect(tenant.apply(tenant.app('wrong', spec))).rejects.toThrow(message);

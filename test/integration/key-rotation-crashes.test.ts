@@ -188,7 +188,7 @@ describe('a rotation whose operator is killed before and after every call', () =
           observe: async (ref) => {
             seen = await view();
             return observeApp(
-              { apps, secrets, registry, enforcement, uses: NOTHING_KNOWN, endpoints, now: () => now },
+              { apps, secrets, registry, enforcement, uses: NOTHING_KNOWN, endpoints, mail: false, now: () => now },
               ref,
             );
           },

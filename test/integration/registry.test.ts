@@ -453,7 +453,7 @@ describe('the registry in PostgreSQL', () => {
       const reborn = { ...shop, uid: 'uid-2' };
       await registry.takeBackApp(reborn, appId, policy, NONE);
       const back = await found(registry, reborn);
-      expect(back.keys.map(({ secret: _, ...key }) => key)).toEqual(before.keys.map(({ secret: _, ...key }) => key));
+      expect(back.keys).toEqual(before.keys);
       expect(credentials(back)).toEqual(credentials(before));
       expect(back.rotateRequest).toBe('monday');
       expect((await bodyOf(appId)).keys).toHaveLength(3);

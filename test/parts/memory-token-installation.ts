@@ -8,6 +8,9 @@ import { MINT_BYTES, mintToken, tokenHash } from '#crds/token-format.ts';
 import type { DirectoryView } from '#operator/directory/enforcement.ts';
 import type { Enforcement } from '#operator/directory/enforcement-watch.ts';
 import { TransientError } from '#operator/engine/errors.ts';
+import type { Announcement, Announcements } from '#operator/notifications/announcement.ts';
+import { occasionKey } from '#operator/notifications/occasion.ts';
+import type { AnnouncementRegistry } from '#operator/registry/announcement-registry.ts';
 import type { CredentialUses } from '#operator/registry/credential-use.ts';
 import type { MintToken, RetireToken, TokenRegistry, TokenRow } from '#operator/registry/token-registry.ts';
 import { applyTokenStep } from '#operator/relay-token/apply.ts';
@@ -40,6 +43,8 @@ export class MemoryTokenInstallation {
   rows: TokenRow[] = [];
   uses: CredentialUses = { of: () => Promise.resolve(new Map()), knownUntil: () => this.now };
   readonly #secrets = new Map<string, StoredSecret>();
+  /** What was announced, by the occasion's key. */
+  readonly occasions = new Map<string, Announcement>();
   #revision = 1;
   #version = 1;
   /** What each relay holds, and as of which revision. */
@@ -156,37 +161,53 @@ export class MemoryTokenInstallation {
           const fixed = { sha256, id, objectUid: subject.uid, graceUntil: null, revision: 0, changedAt: 0, ...made };
           this.rows = [...this.rows, { ...fixed, appId, environment, policy, state, expiresAt, rotateRequest }];
           this.#publish((row) => (row.sha256 === sha256 ? { ...row } : row));
+          this.#announce(mint.announce);
           return new Secret(token);
         }),
-      promoteToken: (_subject, { sha256, at, rotateRequest, retire: tokens, revoke }) =>
+      promoteToken: (_subject, { sha256, at, rotateRequest, retire: tokens, revoke, announce }) =>
         calls('promoteToken', async () => {
           if (!this.rows.some((row) => row.sha256 === sha256 && row.state === 'Pending')) return;
           const others = retire(tokens, at, revoke);
           this.#publish((row) =>
             row.sha256 === sha256 ? { ...row, state: 'Active', activatedAt: at, rotateRequest } : others(row),
           );
+          this.#announce(announce);
         }),
-      setTokenEnd: (_subject, sha256, { final, ...end }) =>
-        calls('setTokenEnd', async () =>
+      setTokenEnd: (_subject, sha256, { final, announce, ...end }) =>
+        calls('setTokenEnd', async () => {
           this.#publish((row) =>
             row.sha256 === sha256
               ? { ...row, ...end, state: final && row.state === 'Retiring' ? 'Ending' : row.state }
               : row,
-          ),
-        ),
-      expireTokens: (_subject, hashes) =>
-        calls('expireTokens', async () =>
-          this.#publish((row) => (hashes.includes(row.sha256) ? { ...row, state: 'Expired' } : row)),
-        ),
+          );
+          this.#announce(announce);
+        }),
+      expireTokens: (_subject, hashes, announce) =>
+        calls('expireTokens', async () => {
+          this.#publish((row) => (hashes.includes(row.sha256) ? { ...row, state: 'Expired' } : row));
+          this.#announce(announce);
+        }),
       recordRotateRequest: () => calls('recordRotateRequest', async () => {}),
       setTokenPolicy: () => calls('setTokenPolicy', async () => {}),
-      revokeTokens: (_subject, hashes) =>
-        calls('revokeTokens', async () =>
-          this.#publish((row) => (hashes.includes(row.sha256) ? { ...row, state: 'Revoked' } : row)),
-        ),
+      revokeTokens: (_subject, hashes, _reason, announce) =>
+        calls('revokeTokens', async () => {
+          this.#publish((row) => (hashes.includes(row.sha256) ? { ...row, state: 'Revoked' } : row));
+          this.#announce(announce);
+        }),
     };
     const findApp = () => Promise.resolve({ state: 'Active' as const, appId: APP_ID });
-    return { ...tokenRegistry, findApp };
+    const announcements: AnnouncementRegistry = {
+      announced: async (keys) => new Set(keys.filter((key) => this.occasions.has(key))),
+      announce: (announcement) => calls('announce', async () => this.#announce([announcement])),
+    };
+    return { ...tokenRegistry, ...announcements, findApp };
+  }
+
+  #announce(announcements: Announcements = []): void {
+    for (const announcement of announcements) {
+      const key = occasionKey(announcement.occasion);
+      if (!this.occasions.has(key)) this.occasions.set(key, announcement);
+    }
   }
 
   #secretsPort(calls: Calls): Secrets {
