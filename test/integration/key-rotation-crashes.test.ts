@@ -23,6 +23,7 @@ import { applyAppStep } from '#operator/relay-app/apply.ts';
 import { observeApp } from '#operator/relay-app/observe.ts';
 import { planApp } from '#operator/relay-app/plan.ts';
 import { openFolderWorld } from '#test/parts/folder-world.ts';
+import { Killed, Killer } from '#test/parts/killer.ts';
 import { createDatabase } from '#test/parts/postgres-database.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 
@@ -34,32 +35,6 @@ const HOUR = 3_600_000;
 const NOTHING_KNOWN: CredentialUses = { of: () => Promise.resolve(new Map()), knownUntil: () => null };
 const NAMESPACE = 'shop';
 const endpoints = { public: 'https://relay.example.com', internal: 'https://relay.example.com' };
-
-class Killed extends Error {}
-
-/** Counts calls of methods that change something, and dies at one of them. */
-class Killer {
-  calls: string[] = [];
-  at: { readonly call: number; readonly when: 'before' | 'after' } | undefined;
-
-  wrap<T extends object>(target: T, methods: readonly (keyof T)[], done: () => Promise<void>): T {
-    return new Proxy(target, {
-      get: (of, name) => {
-        const value: unknown = Reflect.get(of, name);
-        if (typeof value !== 'function') return value;
-        if (!methods.includes(name as keyof T)) return value.bind(of) as unknown;
-        return async (...args: unknown[]): Promise<unknown> => {
-          const call = this.calls.push(String(name));
-          if (this.at?.call === call && this.at.when === 'before') throw new Killed();
-          const result: unknown = await Reflect.apply(value, of, args);
-          await done();
-          if (this.at?.call === call && this.at.when === 'after') throw new Killed();
-          return result;
-        };
-      },
-    });
-  }
-}
 
 describe('a rotation whose operator is killed before and after every call', () => {
   const encryption = Keyring.parse(`e1:${randomBytes(32).toString('base64')}`);
