@@ -60,7 +60,7 @@ describeOnControlPlane('client certificates that cert-manager issues', (cluster)
   afterAll(async () => {
     await stack.disposeAsync();
     // The control plane is everybody's: a file that runs later must find it without cert-manager.
-    await cluster.kubectlOk(['delete', '-f', crds, '--ignore-not-found', '--timeout=60s']);
+    await cluster.kubectlOk(['delete', '-f', crds, '--ignore-not-found', '--timeout=250s']);
   });
 
   const published = async (name: string): Promise<Entry[]> => {
@@ -406,7 +406,7 @@ describeOnControlPlane('client certificates that cert-manager issues', (cluster)
     expect(await version()).toBe(before);
 
     const accepted = await fingerprints('billing');
-    await cluster.kubectlOk(['delete', '-f', crds, '--ignore-not-found', '--timeout=60s']);
+    await cluster.kubectlOk(['delete', '-f', crds, '--ignore-not-found', '--wait=false']);
     await ready('billing', 'CertManagerNotInstalled');
     expect(await fingerprints('billing')).toEqual(accepted);
     await tenant.patch('clientcertificate/billing', { spec: { revoked: true } });
