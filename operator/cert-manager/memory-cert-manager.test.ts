@@ -10,6 +10,7 @@ describe('cert-manager in memory', () => {
     return {
       certManager,
       namespace: 'shop',
+      ownerUid: 'uid-1',
       install: async () => certManager.install(),
       uninstall: async () => certManager.uninstall(),
       putForeign: async (ref) => certManager.putForeign(ref),

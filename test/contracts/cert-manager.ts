@@ -11,6 +11,8 @@ export type CertManagerUnderTest = AsyncDisposable & {
   readonly certManager: CertManager & { subscribe(events: CertManagerEvents): () => void };
   /** A namespace that nothing else uses. */
   readonly namespace: string;
+  /** UID of the ClientCertificate `billing`, which is there. */
+  readonly ownerUid: string;
   install(): Promise<void>;
   uninstall(): Promise<void>;
   /** Creates a Certificate that belongs to nobody of ours. */
@@ -29,12 +31,12 @@ export function certManagerContract(create: () => Promise<CertManagerUnderTest>)
     return source.kind === 'issue' ? source : expect.fail('not issued');
   };
   const desired = (
-    { namespace }: CertManagerUnderTest,
+    { namespace, ownerUid }: CertManagerUnderTest,
     more: Partial<DesiredCertificate> = {},
   ): DesiredCertificate => ({
     namespace,
     name: 'billing',
-    ownerUid: '11111111-1111-4111-8111-111111111111',
+    ownerUid,
     issue: issue(),
     ...more,
   });
@@ -64,7 +66,8 @@ export function certManagerContract(create: () => Promise<CertManagerUnderTest>)
         await certManager.look({ namespace: under.namespace, name: 'other' }).catch(() => {});
         return certManager.state().kind === 'missing' && told === 2;
       },
-      { timeout: 30_000 },
+      // An API server may take a minute to let go of a CRD.
+      { timeout: 150_000 },
     );
     expect(certManager.find(desired(under))).toBeUndefined();
     stop();
@@ -91,15 +94,17 @@ export function certManagerContract(create: () => Promise<CertManagerUnderTest>)
   test("somebody else's Certificate is seen by a look and never changed", async () => {
     await using under = await installed();
     const { certManager } = under;
-    await under.putForeign(desired(under));
-    const found = await eventually(() => certManager.look(desired(under)));
+    const theirs = desired(under, { name: 'theirs' });
+    await under.putForeign(theirs);
+    const found = await eventually(() => certManager.look(theirs));
     expect(found.ownerUid).toBeUndefined();
-    expect(certManager.find(desired(under))).toBeUndefined();
-    await expect(certManager.apply(desired(under))).rejects.toSatisfy(quiet);
-    expect(await certManager.look(desired(under))).toEqual(found);
-    await certManager.apply(desired(under, { name: 'mine' }));
-    const second = desired(under, { name: 'mine', ownerUid: '22222222-2222-4222-8222-222222222222' });
+    expect(certManager.find(theirs)).toBeUndefined();
+    await expect(certManager.apply(theirs)).rejects.toSatisfy(quiet);
+    expect(await certManager.look(theirs)).toEqual(found);
+    await certManager.apply(desired(under));
+    const second = desired(under, { ownerUid: '22222222-2222-4222-8222-222222222222' });
     await expect(certManager.apply(second)).rejects.toSatisfy(quiet);
+    expect(certManager.find(second)?.ownerUid).toBe(under.ownerUid);
   });
 
   test('what cert-manager makes of it is told and seen', async () => {

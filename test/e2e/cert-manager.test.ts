@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { pino } from 'pino';
 import { afterAll, beforeAll } from 'vitest';
-import { FIELD_MANAGER } from '#crds/api-group.ts';
+import { API_VERSION, FIELD_MANAGER } from '#crds/api-group.ts';
 import { createKubernetesCertManager } from '#operator/cert-manager/kubernetes-cert-manager.ts';
 import { systemClock } from '#operator/engine/clock.ts';
 import { OutageLog } from '#operator/engine/outage-log.ts';
@@ -17,21 +18,39 @@ import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 // The same promises as those of the twin (operator/cert-manager), kept with cert-manager's own CRDs. Its controllers are played by the test.
 
 describeOnControlPlane('cert-manager in a cluster', (cluster) => {
-  let crds: string;
+  /** Those that the port needs. */
+  let crds: string[];
 
   beforeAll(async () => {
-    crds = await certManagerCrds();
+    const folder = await certManagerCrds();
+    crds = ['certificates', 'certificaterequests'].flatMap((plural) => [
+      '-f',
+      join(folder, `cert-manager.io_${plural}.yaml`),
+    ]);
+    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
+    await cluster.kubectlOk(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
   }, 600_000);
 
-  const uninstall = async (): Promise<void> => {
-    await cluster.kubectlOk(['delete', '-f', crds, '--ignore-not-found', '--timeout=60s']);
+  const uninstall = async (...options: string[]): Promise<void> => {
+    await cluster.kubectlOk(['delete', ...crds, '--ignore-not-found', ...options]);
   };
-  afterAll(uninstall);
+  afterAll(() => uninstall('--timeout=250s'));
 
   const create = async (): Promise<CertManagerUnderTest> => {
-    await uninstall();
+    await uninstall('--timeout=170s');
     const namespace = `cert-manager-${randomUUID().slice(0, 8)}`;
     await cluster.apply([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }]);
+    // Without an owner that is there, the garbage collector would take the Certificates.
+    const spec = { appRef: { name: 'shop' }, issue: { issuerRef: { name: 'ca' } } };
+    const owner = {
+      apiVersion: API_VERSION,
+      kind: 'ClientCertificate',
+      metadata: { name: 'billing', namespace },
+      spec,
+    };
+    await cluster.apply([owner]);
+    const read = ['get', 'clientcertificate', 'billing', '-o', 'jsonpath={.metadata.uid}'];
+    const ownerUid = (await cluster.kubectlOk(['-n', namespace, ...read])).trim();
     const log = pino({ level: 'silent' });
     const config = new KubeConfig();
     config.loadFromFile(cluster.adminKubeconfig);
@@ -67,11 +86,12 @@ describeOnControlPlane('cert-manager in a cluster', (cluster) => {
     return {
       certManager,
       namespace,
+      ownerUid,
       install: async () => {
-        await cluster.kubectlOk(['apply', '--server-side', '-f', crds]);
+        await cluster.kubectlOk(['apply', '--server-side', ...crds]);
         await cluster.kubectlOk(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
       },
-      uninstall,
+      uninstall: () => uninstall('--wait=false'),
       putForeign: ({ name }) =>
         cluster.apply([
           {

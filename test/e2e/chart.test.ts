@@ -138,6 +138,7 @@ describeOnControlPlane('the chart', (cluster) => {
   test('installs CRDs that the API server has nothing to say about, and that outlive the release', async () => {
     const crds = ofKind(await renderChart(cluster, { namespace: NAMESPACE }), 'CustomResourceDefinition');
     expect(crds.map(({ metadata }) => metadata.name).sort()).toEqual([
+      'clientcertificates.relay-operator.dev',
       'relayapps.relay-operator.dev',
       'relaytokens.relay-operator.dev',
     ]);
@@ -198,11 +199,16 @@ describeOnControlPlane('the chart', (cluster) => {
     const objects = await renderChart(cluster, { namespace: NAMESPACE });
     expect(grants(ofKind(objects, 'ClusterRole'))).toEqual([
       'create,patch events.k8s.io/events',
+      'get,list,watch,create,patch,delete cert-manager.io/certificates',
       'get,list,watch,create,patch,delete secrets',
+      'get,list,watch,patch relay-operator.dev/clientcertificates',
       'get,list,watch,patch relay-operator.dev/relayapps',
       'get,list,watch,patch relay-operator.dev/relaytokens',
+      'list,watch cert-manager.io/certificaterequests',
+      'patch relay-operator.dev/clientcertificates/status',
       'patch relay-operator.dev/relayapps/status',
       'patch relay-operator.dev/relaytokens/status',
+      'update relay-operator.dev/clientcertificates/finalizers',
       'update relay-operator.dev/relayapps/finalizers',
       'update relay-operator.dev/relaytokens/finalizers',
     ]);
@@ -224,7 +230,19 @@ describeOnControlPlane('the chart', (cluster) => {
         .map(({ metadata }) => metadata.namespace ?? '')
         .sort(),
     ).toEqual([NAMESPACE, 'shop']);
-    expect(environment(objects, 'operator')).toMatchObject({ WATCH_NAMESPACES: 'shop' });
+    expect(environment(objects, 'operator')).toMatchObject({
+      WATCH_NAMESPACES: 'shop',
+      ALLOWED_ISSUERS: 'Issuer/*',
+    });
+  });
+
+  test('says which issuers may sign: those of the values, or none', async () => {
+    const allowed = async (allowedIssuers: string[]): Promise<unknown> =>
+      environment(await renderChart(cluster, { namespace: NAMESPACE, values: { allowedIssuers } }), 'operator');
+    const issuers = ['Issuer/*', 'AWSPCAClusterIssuer.awspca.cert-manager.io/prod'];
+    expect(await allowed(issuers)).toMatchObject({ ALLOWED_ISSUERS: issuers.join(',') });
+    expect(await allowed([])).toMatchObject({ ALLOWED_ISSUERS: 'none' });
+    await expect(allowed(['Issuer'])).rejects.toThrow('allowedIssuers');
   });
 
   test('gives the relay no way to the API server', async () => {

@@ -1,13 +1,22 @@
 import { createHash, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { request, type RequestOptions } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { certificateEntryBody } from '#crds/directory/entry-body.ts';
 import { readEntry } from '#crds/directory/entry.ts';
 import { Keyring } from '#crds/keyring.ts';
+import { TestClient } from '#test/integration/relay/test-client.ts';
 import { certManagerCrds, startCertManager } from '#test/parts/cert-manager.ts';
+import { certificateAuthority } from '#test/parts/certificate.ts';
 import { accessObjects, operatorServiceAccount, renderChart } from '#test/parts/chart.ts';
 import { startInstallation, type Installation } from '#test/parts/installation.ts';
 import { queryDatabase } from '#test/parts/postgres-database.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
+import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 import { Tenant, type Declared } from '#test/parts/tenant.ts';
 
 // `spec.issue` with cert-manager's own controllers. One story: it is not installed, is installed, and goes again. Tests build on each other.
@@ -20,6 +29,7 @@ type Entry = { readonly sha256: string; readonly notAfter: number | null };
 describeOnControlPlane('client certificates that cert-manager issues', (cluster) => {
   const tenant = new Tenant(cluster, NAMESPACE);
   const stack = new AsyncDisposableStack();
+  const authority = certificateAuthority();
   let installation: Installation;
   let keyring: Keyring;
   let crds: string;
@@ -29,11 +39,17 @@ describeOnControlPlane('client certificates that cert-manager issues', (cluster)
     for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
     const objects = await renderChart(cluster, { namespace: SYSTEM, values: { watchNamespaces: [NAMESPACE] } });
     await cluster.apply(accessObjects(objects));
+    const { path } = stack.use(await temporaryDirectory('issued-certificates'));
+    const { cert, key } = authority.issue('relay', 'IP:127.0.0.1');
+    const file = { cert: join(path, 'tls.crt'), key: join(path, 'tls.key') };
+    await writeFile(file.cert, cert);
+    await writeFile(file.key, key, { mode: 0o600 });
     installation = stack.use(
       await startInstallation({
         kubeconfig: await cluster.serviceAccountKubeconfig(SYSTEM, operatorServiceAccount(objects)),
         namespace: SYSTEM,
         watchNamespaces: [NAMESPACE],
+        relayEnv: { TLS_CERT_FILE: file.cert, TLS_KEY_FILE: file.key, TLS_CLIENT_CERTIFICATES: 'request' },
         operatorEnv: { ALLOWED_ISSUERS: 'Issuer/*,Issuer.example.com/*' },
       }),
     );
@@ -44,7 +60,7 @@ describeOnControlPlane('client certificates that cert-manager issues', (cluster)
   afterAll(async () => {
     await stack.disposeAsync();
     // The control plane is everybody's: a file that runs later must find it without cert-manager.
-    await cluster.kubectlOk(['delete', '-f', crds, '--ignore-not-found', '--timeout=60s']);
+    await cluster.kubectlOk(['delete', '-f', crds, '--ignore-not-found', '--timeout=250s']);
   });
 
   const published = async (name: string): Promise<Entry[]> => {
@@ -337,6 +353,51 @@ describeOnControlPlane('client certificates that cert-manager issues', (cluster)
     await enforced('lost');
   });
 
+  test('over the wire: let in with the issued certificate alone; deleted, every relay refuses it and its socket is closed', async () => {
+    const access = { clientCertificates: { required: true } };
+    await tenant.apply(
+      tenant.app('vault', { access }),
+      tenant.token('vault', 'vault'),
+      tenant.certificate('door', 'vault', { issue: { issuerRef: { name: 'ca' } } }),
+    );
+    await current('door');
+    await enforced('door');
+    await tenant.condition('RelayApp', 'vault', 'Enforced', { status: 'True' });
+    await tenant.condition('RelayToken', 'vault', 'Enforced', { status: 'True' });
+    const { data } = (await tenant.secret('door-mtls')) ?? expect.fail('no Secret');
+    const mine = { cert: data['tls.crt'], key: data['tls.key'] };
+    const token = await tenant.value('vault-token', 'RELAY_TOKEN');
+    const appId = await tenant.value('vault-relay', 'PUSHER_APP_ID');
+    const appKey = await tenant.value('vault-relay', 'PUSHER_APP_KEY');
+    const ask = async (port: number, identity: Pick<RequestOptions, 'cert' | 'key'>): Promise<string> => {
+      const headers = { authorization: `Bearer ${token}` };
+      const path = `/apps/${appId}/channels`;
+      const sent = request({ host: '127.0.0.1', port, path, headers, ca: authority.cert, agent: false, ...identity });
+      sent.end();
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      const body = JSON.parse(await text(response)) as { error?: { code?: string } };
+      return `${response.statusCode} ${body.error?.code ?? 'in'}`;
+    };
+    const everyRelay = (identity: Pick<RequestOptions, 'cert' | 'key'>): Promise<string[]> =>
+      Promise.all(installation.relays.map(({ port }) => ask(port, identity)));
+    expect(await everyRelay(mine)).toEqual(['200 in', '200 in']);
+    expect(await everyRelay({})).toEqual(['403 client_certificate_required', '403 client_certificate_required']);
+    // Of the same authority, and registered for another app.
+    const other = (await tenant.secret('billing-mtls'))?.data ?? expect.fail('no Secret');
+    const theirs = { cert: other['tls.crt'], key: other['tls.key'] };
+    expect(await everyRelay(theirs)).toEqual(['403 client_certificate_unknown', '403 client_certificate_unknown']);
+
+    const port = installation.relays[0]?.port ?? 0;
+    await using client = new TestClient(`wss://127.0.0.1:${port}/app/${appKey}?protocol=7`, {
+      ca: authority.cert,
+      ...mine,
+    });
+    await client.event('pusher:connection_established');
+    await tenant.kubectl('delete', 'rcc', 'door', '--timeout=60s');
+    expect(await client.closed()).toBe(4009);
+    expect(await everyRelay(mine)).toEqual(['403 client_certificate_unknown', '403 client_certificate_unknown']);
+  });
+
   test('at rest nothing is written; cert-manager goes: what was issued works on, and it is said', async () => {
     const version = async (): Promise<string> => (await get('billing')).metadata.resourceVersion;
     const before = await version();
@@ -345,7 +406,7 @@ describeOnControlPlane('client certificates that cert-manager issues', (cluster)
     expect(await version()).toBe(before);
 
     const accepted = await fingerprints('billing');
-    await cluster.kubectlOk(['delete', '-f', crds, '--ignore-not-found', '--timeout=60s']);
+    await cluster.kubectlOk(['delete', '-f', crds, '--ignore-not-found', '--wait=false']);
     await ready('billing', 'CertManagerNotInstalled');
     expect(await fingerprints('billing')).toEqual(accepted);
     await tenant.patch('clientcertificate/billing', { spec: { revoked: true } });
