@@ -29,8 +29,9 @@ export function clientAddress(hops: Hops, header: ForwardingHeader, trusted: IpR
   const isTrusted = (address: IpAddress | undefined): boolean => address !== undefined && trusted.has(address);
   if (!isTrusted(peer)) return { address: peer, text: hops.peer, spoofed: hops.forwarded.length > 0 };
   let client: { readonly address: IpAddress | undefined; readonly text: string } = { address: peer, text: hops.peer };
-  const entries = hops.forwarded.flatMap((value) => splitList(value)).toReversed();
-  for (const entry of entries) {
+  const entries = hops.forwarded.flatMap((value) => splitList(value));
+  for (let at = entries.length - 1; at >= 0; at -= 1) {
+    const entry = entries[at] ?? '';
     const text = header === 'forwarded' ? forwardedFor(entry) : withoutPort(entry);
     const address = text === undefined ? undefined : parseIpAddress(text);
     if (text === undefined || address === undefined) break;
@@ -42,6 +43,7 @@ export function clientAddress(hops: Hops, header: ForwardingHeader, trusted: IpR
 
 /** At commas that are not inside of a quoted string (RFC 9110, 5.6.1 and 5.6.4). */
 function splitList(value: string): string[] {
+  if (!value.includes('"')) return value.split(',').map((part) => part.trim());
   const parts: string[] = [];
   let quoted = false;
   let from = 0;
@@ -69,6 +71,7 @@ function forwardedFor(element: string): string | undefined {
 
 /** `198.51.100.7:80` and `[2001:db8::1]:80` without the port, which some load balancers add. */
 function withoutPort(text: string): string {
+  if (!text.includes(':') && !text.startsWith('[')) return text;
   const bracketed = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1];
   return bracketed ?? /^(\d+\.\d+\.\d+\.\d+):\d{1,5}$/.exec(text)?.[1] ?? text;
 }

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import ipaddr from 'ipaddr.js';
 import { describe, expect, test } from 'vitest';
 import { parseIpAddress, parseIpRange, type IpAddress, type IpRange } from './ip-address.ts';
 import { IpRanges } from './ip-ranges.ts';
@@ -68,4 +69,38 @@ describe('as a scan of all ranges would answer', () => {
       { numRuns: 2_000 },
     );
   });
+});
+
+test('IPv4 is read as ipaddr.js reads four decimal parts, whatever the text', () => {
+  const piece = fc.constantFrom(
+    '0',
+    '1',
+    '00',
+    '01',
+    '9',
+    '25',
+    '255',
+    '256',
+    '300',
+    '.',
+    '..',
+    '-',
+    '+',
+    ' ',
+    'x',
+    '\uff11',
+  );
+  const nearly = fc.array(piece, { maxLength: 9 }).map((pieces) => pieces.join(''));
+  const parts = fc
+    .array(fc.integer({ min: 0, max: 260 }), { minLength: 3, maxLength: 5 })
+    .map((numbers) => numbers.join('.'));
+  fc.assert(
+    fc.property(fc.oneof(nearly, parts), (text) => {
+      const valid = ipaddr.IPv4.isValidFourPartDecimal(text);
+      const [a = 0, b = 0, c = 0, d = 0] = valid ? ipaddr.IPv4.parse(text).toByteArray() : [];
+      const expected = valid ? [0, 0, 0xffff, ((a << 24) | (b << 16) | (c << 8) | d) >>> 0] : undefined;
+      expect(parseIpAddress(text)).toEqual(expected);
+    }),
+    { numRuns: 5_000 },
+  );
 });

@@ -25,6 +25,8 @@ test.each([
   ['https://*.example.com', 'https://shop.example.com', true],
   ['https://*.example.com', 'https://a.b.example.com', true],
   ['https://*.example.com', 'https://SHOP.example.com:443', true],
+  // The Kelvin sign, whose lower case is the k of ASCII.
+  ['https://*.example.com', 'https://boo\u212a.example.com', false],
   ['https://*.example.com', 'https://example.com', false],
   ['https://*.example.com', 'https://.example.com', false],
   ['https://*.example.com', 'https://evilexample.com', false],

@@ -38,7 +38,11 @@ export function originOf(header: string | undefined): string | undefined {
 }
 
 const LABELS = '[a-z0-9_-]+(?:\\.[a-z0-9_-]+)*';
-const FORM = new RegExp(String.raw`^([a-z][a-z0-9+.-]{0,30}):\/\/(${LABELS}|\[[0-9a-f:.]{2,45}\])(?::([0-9]{1,5}))?$`);
+/** Before it is put in lower case: that would make letters of ASCII out of a few others, such as the Kelvin sign. */
+const FORM = new RegExp(
+  String.raw`^([a-z][a-z0-9+.-]{0,30}):\/\/(${LABELS}|\[[0-9a-f:.]{2,45}\])(?::([0-9]{1,5}))?$`,
+  'i',
+);
 const MAX_LENGTH = 300;
 const DEFAULT_PORTS: ReadonlyMap<string, number> = new Map([
   ['http', 80],
@@ -49,7 +53,8 @@ const DEFAULT_PORTS: ReadonlyMap<string, number> = new Map([
 function canonicalOrigin(text: string): string | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   if (text === 'null') return text;
-  const [, scheme, host, port] = FORM.exec(text.toLowerCase()) ?? [];
+  const [, ...parts] = FORM.exec(text) ?? [];
+  const [scheme, host, port] = parts.map((part: string | undefined) => part?.toLowerCase());
   if (scheme === undefined || host === undefined) return undefined;
   const isDefault = port === undefined || DEFAULT_PORTS.get(scheme) === Number(port);
   return isDefault ? `${scheme}://${host}` : `${scheme}://${host}:${Number(port)}`;

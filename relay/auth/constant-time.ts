@@ -8,6 +8,6 @@ export function equalInConstantTime(a: string, b: string): boolean {
 
 /** The same for two hex digests of known length, without hashing them first. */
 export function equalHexDigests(expected: string, presented: string): boolean {
-  if (expected.length !== presented.length) return false;
-  return timingSafeEqual(Buffer.from(expected, 'latin1'), Buffer.from(presented, 'latin1'));
+  const sides = [Buffer.from(expected), Buffer.from(presented)] as const;
+  return sides[0].length === sides[1].length && timingSafeEqual(...sides);
 }

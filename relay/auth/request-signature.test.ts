@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
+import { tokenHash } from '#crds/token-format.ts';
 import { describe, expect, test } from 'vitest';
 import { defaultedAccess } from '#crds/access.ts';
 import { Secret } from '#crds/keyring.ts';
@@ -186,8 +187,12 @@ describe('presented credential', () => {
     'another scheme than Bearer: "%s"',
     (authorization) => expect(presentedCredential({ ...none, authorization }, [])).toEqual({ method: 'otherScheme' }),
   );
-  test.each(['Bearer', 'bearer x', 'BEARER rly_live_ x'])('a bearer that is no token: "%s"', (authorization) =>
-    expect(presentedCredential({ ...none, authorization }, [])).toEqual({ method: 'bearer', sha256: undefined }),
+  test.each([
+    ['Bearer', ''],
+    ['bearer x', 'x'],
+    ['BEARER   rly_live_ x ', 'rly_live_ x'],
+  ])('a bearer, whatever it is: "%s"', (authorization, text) =>
+    expect(presentedCredential({ ...none, authorization }, [])).toEqual({ method: 'bearer', sha256: tokenHash(text) }),
   );
   test('two kinds are ambiguous', () =>
     expect(presentedCredential({ ...none, relayKey: 'k' }, [['auth_key', 'k']])).toEqual({ method: 'ambiguous' }));

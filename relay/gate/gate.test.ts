@@ -1,117 +1,17 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { defaultedAccess } from '#crds/access.ts';
 import { Secret } from '#crds/keyring.ts';
-import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import type { IpAddress } from '../access/ip-address.ts';
 import { IpRanges } from '../access/ip-ranges.ts';
 import { Origins } from '../access/origins.ts';
-import { appOf, type App, type ClientCertificate, type Token } from '../directory/directory.ts';
+import type { App } from '../directory/directory.ts';
 import { SigningKey } from '../auth/signing-key.ts';
 import { firstRefusal, gate } from './gate.ts';
 import { errorsDocument } from './errors-document.ts';
 import { refusals, type RefusalCode } from './refusals.ts';
-import type { HttpVisit, LiveVisit, Visit, WebSocketVisit } from './visit.ts';
-
-const NOW = 1_000_000;
-const minted = mintToken('Live', new Uint8Array(MINT_BYTES).fill(3));
-const app = (changes: Partial<Omit<App, 'keys'>> = {}): App => ({
-  ...appOf(
-    {
-      appId: '101',
-      namespace: 'shop',
-      name: 'checkout',
-      enabled: true,
-      keys: [{ id: 'k1', key: 'appkey', secret: '', expiresAt: null, pending: false }],
-      authentication: { bearer: true, keyAndSecret: true, signature: true },
-      access: defaultedAccess(undefined),
-      limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
-      channels: {
-        clientEvents: true,
-        encrypted: true,
-        subscriptionCounts: false,
-        watchlists: false,
-        cacheSeconds: 1_800,
-      },
-      webhooks: [],
-    },
-    new Map([['k1', 'appsecret']]),
-    1,
-  ),
-  ...changes,
-});
-const token = (changes: Partial<Token> = {}): Token => ({
-  id: 't',
-  appId: '101',
-  namespace: 'shop',
-  name: 'ci',
-  environment: 'Live',
-  expiresAt: null,
-  rotated: false,
-  graceUntil: null,
-  scopes: null,
-  rate: null,
-  sha256: minted.sha256,
-  revision: 1,
-  ...changes,
-});
-const http = (changes: Partial<HttpVisit> = {}): HttpVisit => ({
-  door: 'http',
-  serving: 'yes',
-  app: app(),
-  credential: { method: 'bearer', sha256: minted.sha256 },
-  address: undefined,
-  country: undefined,
-  origin: undefined,
-  certificate: undefined,
-  registration: undefined,
-  tlsMissing: false,
-  token: token(),
-  scope: 'events:publish',
-  method: 'POST',
-  path: '/apps/101/events',
-  parameters: [],
-  duplicatedHeader: false,
-  contentType: 'application/json',
-  announcedBytes: 2,
-  body: Buffer.from('{}'),
-  withinRate: true,
-  now: NOW,
-  ...changes,
-});
-const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit => ({
-  door: 'websocket',
-  serving: 'yes',
-  app: app(),
-  credential: { method: 'publicKey', key: 'appkey' },
-  address: undefined,
-  country: undefined,
-  origin: undefined,
-  certificate: undefined,
-  registration: undefined,
-  now: NOW,
-  duplicatedHeader: false,
-  tlsMissing: false,
-  protocol: '7',
-  withinRate: true,
-  withinQuota: true,
-  ...changes,
-});
-const live = (changes: Partial<LiveVisit> = {}): LiveVisit => ({
-  door: 'live',
-  relayTokensAccepted: true,
-  serving: 'yes',
-  app: app(),
-  credential: { method: 'publicKey', key: 'appkey' },
-  address: undefined,
-  country: undefined,
-  origin: undefined,
-  certificate: undefined,
-  registration: undefined,
-  now: NOW,
-  ...changes,
-});
+import { app, http, live, NOW, registered, token, webSocket } from './sample-visits.ts';
+import type { HttpVisit, Visit } from './visit.ts';
 
 /** All stages, as a door runs them. */
 const refusal = (visit: Visit): RefusalCode | undefined =>
@@ -146,14 +46,6 @@ const inCountries = (mode: 'Allow' | 'Block'): App =>
   app({ access: { ...app().access, countries: { mode, codes: new Set(['DE']) } } });
 const certificatesOnly = app({ access: { ...app().access, clientCertificatesRequired: true } });
 const billing: Visit['certificate'] = { sha256: 'ab'.repeat(32) };
-const registered = (changes: Partial<ClientCertificate> = {}): ClientCertificate => ({
-  appId: '101',
-  namespace: 'shop',
-  name: 'billing',
-  notAfter: null,
-  sha256: 'ab'.repeat(32),
-  ...changes,
-});
 const withCertificate = { app: certificatesOnly, certificate: billing, registration: registered() };
 const atOffice: IpAddress = [1, 2, 3, 4];
 const elsewhere: IpAddress = [1, 2, 4, 4];
@@ -388,7 +280,6 @@ describe('the gate', () => {
       { method: 'none' },
       { method: 'ambiguous' },
       { method: 'otherScheme' },
-      { method: 'bearer', sha256: undefined },
       { method: 'bearer', sha256: 'x' },
       keySecret('appkey', ''),
       keySecret('', ''),

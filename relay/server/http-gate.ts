@@ -157,7 +157,7 @@ export class HttpGate {
       country: countryFor(app?.access, address, geography),
       certificate,
       registration: registrationOf(directory, app, certificate),
-      token: credential.method === 'bearer' ? directory.tokenByHash(credential.sha256 ?? '') : undefined,
+      token: credential.method === 'bearer' ? directory.tokenByHash(credential.sha256) : undefined,
       scope,
       method,
       path: mark < 0 ? url : url.slice(0, mark),

@@ -32,7 +32,8 @@ export type Installation = AsyncDisposable & {
   readonly operators: OperatorProcess[];
   readonly relays: RelayProcess[];
   startOperator(name: string): Promise<OperatorProcess>;
-  startRelay(id: string): Promise<RelayProcess>;
+  /** @param env settings of this one beside those of all. */
+  startRelay(id: string, env?: Readonly<Record<string, string>>): Promise<RelayProcess>;
 };
 
 export type InstallationOptions = {
@@ -120,7 +121,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
         installation.operators.push(operator);
         return operator;
       },
-      startRelay: async (id) => {
+      startRelay: async (id, env) => {
         // Started again it is where it was: clients and Secrets know its address.
         const former = installation.relays.find((relay) => relay.id === id);
         const port = former?.port ?? ports.shift() ?? (await freePorts(1))[0] ?? 0;
@@ -139,6 +140,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
             RELAY_DRAIN_SECONDS: '1',
             LOG_LEVEL: 'debug',
             ...options.relayEnv,
+            ...env,
           },
         });
         stack.use(process);

@@ -101,9 +101,13 @@ export class Tenant {
   async secret(name: string): Promise<HeldSecret | undefined> {
     const text = await this.kubectl('get', 'secret', name, '--ignore-not-found', '-o', 'json');
     if (text.trim() === '') return undefined;
-    const { data, ...rest } = JSON.parse(text) as Omit<HeldSecret, 'data'> & Partial<HeldSecret>;
-    const decoded = Object.entries(data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]);
-    return { ...rest, data: Object.fromEntries(decoded) as Record<string, string> };
+    return decoded(JSON.parse(text) as EncodedSecret);
+  }
+
+  /** Every Secret of the namespace. */
+  async secrets(): Promise<readonly HeldSecret[]> {
+    const { items } = JSON.parse(await this.kubectl('get', 'secret', '-o', 'json')) as { items: EncodedSecret[] };
+    return items.map(decoded);
   }
 
   /** One value of a Secret that must be there. */
@@ -149,6 +153,13 @@ export class Tenant {
   until<T>(describe: string, look: () => Promise<T>): Promise<Exclude<T, false | null | undefined>> {
     return eventually(look, { ...POLL, describe });
   }
+}
+
+type EncodedSecret = Omit<HeldSecret, 'data'> & Partial<HeldSecret>;
+
+function decoded({ data = {}, ...rest }: EncodedSecret): HeldSecret {
+  const values = Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]);
+  return { ...rest, data: Object.fromEntries(values) as Record<string, string> };
 }
 
 export function isSettled({ metadata, status }: Declared): boolean {
