@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto';
+import { pino } from 'pino';
+import type pg from 'pg';
+import type { Keyring } from '#crds/keyring.ts';
+import type { DirectoryView } from '#operator/directory/enforcement.ts';
+import type { Enforcement } from '#operator/directory/enforcement-watch.ts';
+import { createKindReconciles, type KindReconciles } from '#operator/kind-reconciles.ts';
+import { createDirectoryCommit } from '#operator/postgres/directory-commit.ts';
+import { createRegistryLog } from '#operator/postgres/registry-log.ts';
+import { createRegistry } from '#operator/postgres/registry.ts';
+import type { CredentialUses } from '#operator/registry/credential-use.ts';
+import { keyOf } from '#operator/world/object-ref.ts';
+import { TransientError } from '#operator/engine/errors.ts';
+import { openFolderWorld, type RunningFolderWorld } from '#test/parts/folder-world.ts';
+import { Crash, mortal } from './crashes.ts';
+
+export type SimulatedOperatorOptions = {
+  readonly pool: pg.Pool;
+  readonly encryption: Keyring;
+  readonly directory: Keyring;
+  readonly folder: string;
+  readonly data: string;
+  /** Epoch ms. */
+  readonly now: () => number;
+  readonly view: () => DirectoryView;
+  readonly uses: CredentialUses;
+  readonly strike: (call: string) => boolean;
+};
+
+const log = pino({ level: 'silent' });
+const URL_OF_RELAY = 'https://relay.example.com';
+
+/** What a key was told: when it wants to be looked at again (epoch ms). */
+type Due = Map<string, number>;
+
+/**
+ * The operator's real reconcilers over a real PostgreSQL and a folder, on a clock that the test moves: no queue and no timers, one call
+ * that does everything that is due. It can be killed at any call of any port, and starts again with nothing in memory.
+ */
+export class SimulatedOperator implements AsyncDisposable {
+  readonly #options: SimulatedOperatorOptions;
+  #world: RunningFolderWorld | undefined;
+  #kinds: KindReconciles | undefined;
+  readonly #due: Due = new Map();
+  #unsubscribe: (() => void) | undefined;
+  crashes = 0;
+
+  constructor(options: SimulatedOperatorOptions) {
+    this.#options = options;
+  }
+
+  get running(): boolean {
+    return this.#kinds !== undefined;
+  }
+
+  /** A new process: a new term, caches read anew. Everything is looked at once. */
+  async start(): Promise<void> {
+    const { pool, encryption, directory, folder, data, now, view, uses, strike } = this.#options;
+    const { term } = await createRegistryLog({ pool, keyring: directory, random: randomBytes }).takeOver();
+    const commit = createDirectoryCommit({ pool, keyring: directory, term: () => term, onCommitted: () => {} });
+    const rings = { installation: 'simulated', encryption, directory };
+    const registry = mortal(
+      createRegistry({ pool, commit, rings, now, channels: { mail: true, webhook: false } }),
+      'registry',
+      strike,
+    );
+    const opened = await openFolderWorld(folder, data, now);
+    const { world } = opened;
+    const enforcement: Enforcement = { view, reached: () => Promise.resolve(), onChange: () => () => {} };
+    this.#world = opened;
+    this.#kinds = createKindReconciles({
+      world: {
+        apps: mortal(world.apps, 'apps', strike),
+        tokens: mortal(world.tokens, 'tokens', strike),
+        certificates: world.certificates,
+        certManager: world.certManager,
+        secrets: mortal(world.secrets, 'secrets', strike),
+        recorder: world.recorder,
+      },
+      registry,
+      enforcement,
+      uses,
+      endpoints: { public: URL_OF_RELAY, internal: URL_OF_RELAY },
+      oldCredentials: { set: () => {} },
+      mail: true,
+      allowedIssuers: [],
+      now,
+    });
+    this.#due.clear();
+    // Whatever is written, by whomever, is looked at again.
+    this.#unsubscribe = world.subscribe(({ kind, ref }) => this.#due.set(`${kind} ${keyOf(ref)}`, 0));
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe?.();
+    this.#kinds = undefined;
+    await this.#world?.[Symbol.asyncDispose]();
+    this.#world = undefined;
+  }
+
+  /** Looks at every object that is due, or that changed; says whether there was any. A kill ends it, and the process. */
+  async work(): Promise<boolean> {
+    if (this.#kinds === undefined || this.#world === undefined) return false;
+    const { now } = this.#options;
+    let worked = false;
+    for (const [kind, reconcile] of [
+      ['RelayApp', this.#kinds.app.reconcile],
+      ['RelayToken', this.#kinds.token.reconcile],
+    ] as const) {
+      for (const ref of this.#world.world.refs(kind)) {
+        const key = keyOf(ref);
+        const name = `${kind} ${key}`;
+        if ((this.#due.get(name) ?? 0) > now()) continue;
+        worked = true;
+        try {
+          const outcome = await reconcile(key, { signal: new AbortController().signal, log, reconcileId: 'simulated' });
+          this.#due.set(name, outcome.kind === 'requeueAfter' ? now() + outcome.ms : Number.POSITIVE_INFINITY);
+        } catch (error) {
+          if (error instanceof Crash) {
+            this.crashes += 1;
+            await this.stop();
+            return true;
+          }
+          if (!(error instanceof TransientError && error.quiet)) throw error;
+          this.#due.set(name, now());
+        }
+      }
+    }
+    return worked;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}
