@@ -210,6 +210,10 @@ describe('the client certificates of the registry', () => {
     now = NOW + 2 * DAY + 1;
     await registry.registerCertificate(billing, register(appId, C));
     expect(await states(registry)).toEqual({ [B]: 'Ended', [C]: 'Active' });
+    // One that is in the directory is not forgotten, however long it is over: it has to be taken out first.
+    now += 60 * DAY;
+    await registry.registerCertificate(billing, register(appId, A, { retire: [C] }));
+    expect(await states(registry)).toMatchObject({ [C]: 'Retiring', [A]: 'Active' });
   });
 
   test('an app that is purged takes its certificates with it', async () => {
