@@ -74,6 +74,7 @@ async function live(kill?: { readonly call: number; readonly when: 'before' | 'a
       active: states().match(/Active/g)?.length,
       living: installation.rows.filter(({ state }) => state !== 'Revoked').map(({ state }) => state),
       staged: installation.secret('ci-token-next'),
+      told: [...installation.occasions.values()].map(({ occasion }) => occasion.what),
       handled: installation.object.status?.handledRequests,
       credentials: installation.object.status?.credentials?.map(({ state }) => state),
     },
@@ -91,6 +92,7 @@ test('a life without a crash', async () => {
     active: 1,
     living: ['Retiring', 'Active'],
     staged: undefined,
+    told: ['Rotated', 'RotationUpcoming', 'Rotated'],
     handled: { rotate: 'monday' },
     credentials: ['Active', 'Retiring'],
   });
