@@ -39,6 +39,8 @@ describeOnControlPlane('client certificates that cert-manager issues', (cluster)
     for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
     const objects = await renderChart(cluster, { namespace: SYSTEM, values: { watchNamespaces: [NAMESPACE] } });
     await cluster.apply(accessObjects(objects));
+    // The first file of a run meets them just created: the operator would say that it cannot list them yet.
+    await cluster.kubectlOk(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
     const { path } = stack.use(await temporaryDirectory('issued-certificates'));
     const { cert, key } = authority.issue('relay', 'IP:127.0.0.1');
     const file = { cert: join(path, 'tls.crt'), key: join(path, 'tls.key') };
