@@ -186,7 +186,7 @@ describeOnControlPlane('the first thread', (cluster) => {
     await waitFor('relayapp/shown', 'Enforced');
     await waitFor('relaytoken/shown', 'Enforced');
     const table = await cluster.kubectlOk(['-n', NAMESPACE, 'get', 'ra,rt']);
-    expect(table).toMatch(/NAME\s+APP ID\s+READY\s+ENFORCED\s+AGE/);
+    expect(table).toMatch(/NAME\s+APP ID\s+READY\s+ENFORCED\s+ROTATES\s+AGE/);
     expect(table).toMatch(/relayapp\.relay-operator\.dev\/shown\s+\d+\s+True\s+True\s+\d+s/);
     expect(table).toMatch(/relaytoken\.relay-operator\.dev\/shown\s+shown\s+True\s+True\s+/);
   });
