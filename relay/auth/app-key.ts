@@ -6,7 +6,15 @@ import type { AppKey } from '../directory/directory.ts';
  * @param now epoch milliseconds
  */
 export function findKeys(keys: readonly AppKey[], key: string, now: number): readonly AppKey[] {
-  return keys.filter((candidate) => candidate.key === key && isValid(candidate, now));
+  const found: AppKey[] = [];
+  for (const candidate of keys) if (candidate.key === key && isValid(candidate, now)) found.push(candidate);
+  return found;
+}
+
+/** Whether there is such a key at all. */
+export function hasKey(keys: readonly AppKey[], key: string, now: number): boolean {
+  for (const candidate of keys) if (candidate.key === key && isValid(candidate, now)) return true;
+  return false;
 }
 
 /**

@@ -31,12 +31,22 @@ export function presentedCredential(
   if (headers.relayKey !== undefined || headers.relaySecret !== undefined) {
     found.push({ method: 'keyAndSecret', key: headers.relayKey ?? '', secret: headers.relaySecret ?? '' });
   }
-  const authKey = parameters.find(([name]) => name === 'auth_key');
-  const signature = parameters.find(([name]) => name === 'auth_signature');
-  if (authKey !== undefined || signature !== undefined) found.push({ method: 'signature', key: authKey?.[1] ?? '' });
+  const signed = signatureOf(parameters);
+  if (signed !== undefined) found.push(signed);
   const [first, ...others] = found;
   if (first === undefined) return { method: 'none' };
   return others.length === 0 ? first : { method: 'ambiguous' };
+}
+
+/** Of two keys the first; that they are two is refused once the signature is looked at. */
+function signatureOf(parameters: readonly QueryParameter[]): PresentedCredential | undefined {
+  let key: string | undefined;
+  let isSigned = false;
+  for (const [name, value] of parameters) {
+    if (name === 'auth_key') key ??= value;
+    else if (name === 'auth_signature') isSigned = true;
+  }
+  return key !== undefined || isSigned ? { method: 'signature', key: key ?? '' } : undefined;
 }
 
 /**

@@ -257,7 +257,8 @@ describe('the gate', () => {
 
   test('every check has a row, and refuses only with codes that it declares', () => {
     for (const row of gate) {
-      const seen = rows.map(([, visit]) => row.refusal(visit)).filter((code) => code !== undefined);
+      const atItsDoors = rows.filter(([, { door }]) => row.doors.includes(door));
+      const seen = atItsDoors.map(([, visit]) => row.refusal(visit)).filter((code) => code !== undefined);
       expect({ check: row.name, rows: seen.length }).not.toEqual({ check: row.name, rows: 0 });
       for (const code of seen) expect(row.refuses).toContain(code);
     }

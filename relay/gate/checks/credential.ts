@@ -1,5 +1,5 @@
 import { equalInConstantTime } from '../../auth/constant-time.ts';
-import { findKeys } from '../../auth/app-key.ts';
+import { findKeys, hasKey } from '../../auth/app-key.ts';
 import { requestSignatureFault } from '../../auth/request-signature.ts';
 import { isAccepted } from '../../directory/token-end.ts';
 import { check } from '../check.ts';
@@ -68,7 +68,7 @@ export const keyActive = check({
   refuses: ['key_unknown'],
   refusal: ({ app, credential, now }) => {
     if (credential.method !== 'publicKey' && credential.method !== 'signature') return undefined;
-    return findKeys(app?.keys ?? [], credential.key, now).length === 0 ? 'key_unknown' : undefined;
+    return app !== undefined && hasKey(app.keys, credential.key, now) ? undefined : 'key_unknown';
   },
 });
 

@@ -207,7 +207,12 @@ test('what is counted: who got an event, and a client event that a fence refused
   await Promise.all([sender, receiver].map((one) => one.subscribe('private-room')));
   sender.send({ event: 'client-x', channel: 'private-room', data: {} });
   await receiver.event('client-x');
-  expect(await metrics()).toContain('relay_events_delivered_total 1\n');
+  const counted = await metrics();
+  expect(counted).toContain('relay_events_delivered_total 1\n');
+  expect(counted).toContain('relay_events_published_total{reach="everywhere"} 1\n');
+  expect(counted).toContain('relay_events_published_total{reach="local"} 0\n');
+  // A scrape reads, and adds nothing.
+  expect(await metrics()).toContain('relay_events_published_total{reach="everywhere"} 1\n');
   // Time closes a fence; nobody announces it here.
   world.directory.isFenced = true;
   sender.send({ event: 'client-x', channel: 'private-room', data: {} });

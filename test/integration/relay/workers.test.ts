@@ -77,6 +77,7 @@ describe('a relay of two workers', () => {
     const metrics = await metricsOf(relay);
     expect(metrics).toMatch(/^relay_ready 1$/m);
     expect(metrics).toMatch(/^relay_events_delivered_total 6$/m);
+    expect(metrics).toMatch(/^relay_events_published_total\{reach="everywhere"\} 1$/m);
   });
 
   test('a worker that is killed takes its own sockets along and is started again', async () => {
