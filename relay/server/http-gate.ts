@@ -24,6 +24,7 @@ import type { Answer } from './answer.ts';
 import { Refused } from './refuse.ts';
 import { readBody } from './request-body.ts';
 import { rotationHeaders } from './rotation-headers.ts';
+import { endOfTurn } from './turn.ts';
 
 export type HttpGateParts = {
   readonly directory: Directory;
@@ -87,7 +88,10 @@ export class HttpGate {
     // Who has signed is known only when the body is there.
     const signed = visit.credential.method === 'signature';
     if (!signed) await this.#count(visit, answer);
-    if (visit.method !== 'GET') visit.body = await bodyOf(request, visit);
+    if (visit.method !== 'GET') {
+      visit.body = await bodyOf(request, visit);
+      await endOfTurn();
+    }
     this.#judge(visit, 'complete');
     if (signed) await this.#count(visit, answer);
     if (visit.app !== undefined) {
