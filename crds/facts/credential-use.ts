@@ -9,7 +9,7 @@ const epochMs = z.int().min(0);
 /** That a credential let somebody in at one relay since it was last told of. */
 export const credentialUseFact = z.object({
   appId: z.string().min(1).max(200),
-  /** Of an app key its id, of a token the public part. */
+  /** Of an app key its id, of a token the public part, of a client certificate its fingerprint. */
   credential: z.string().min(1).max(200),
   /** The last time, by the relay's clock. */
   at: epochMs,

@@ -55,7 +55,7 @@ export function createCredentialUses({ pool, knownUntil }: CredentialUseOptions)
   };
 }
 
-/** Forgets the uses of keys and tokens that are gone. Returns how many. */
+/** Forgets the uses of keys, tokens and certificates that are gone. Returns how many. */
 export async function purgeCredentialUses(commit: DirectoryCommit): Promise<number> {
   const { result } = await commit.commit(async (tx) => {
     const { rowCount } = await tx.query(`DELETE FROM credential_use WHERE NOT (${lives('credential_use')})`);
@@ -67,7 +67,9 @@ export async function purgeCredentialUses(commit: DirectoryCommit): Promise<numb
 /** SQL: the credential of this row still lets somebody in, or may again. */
 const lives = (row: string): string =>
   `EXISTS (SELECT FROM app_key WHERE app_key.app_id = ${row}.app_id AND app_key.id = ${row}.credential_id)
-   OR EXISTS (SELECT FROM token WHERE token.app_id = ${row}.app_id AND token.id = ${row}.credential_id AND token.state <> 'Revoked')`;
+   OR EXISTS (SELECT FROM token WHERE token.app_id = ${row}.app_id AND token.id = ${row}.credential_id AND token.state <> 'Revoked')
+   OR EXISTS (SELECT FROM certificate WHERE certificate.app_id = ${row}.app_id AND certificate.sha256 = ${row}.credential_id
+                 AND certificate.state IN ('Active', 'Retiring'))`;
 
 /** One line per credential: a statement may touch a row only once. */
 function sums(facts: readonly CredentialUseFact[]): CredentialUseFact[] {

@@ -10,7 +10,7 @@ export type CredentialUse = {
 
 /** Where reconcilers learn who still uses what. Asked only while a credential retires. */
 export interface CredentialUses {
-  /** Of one app's credentials, by their ids: an app key's, or the public part of a token. */
+  /** Of one app's credentials, by their ids: an app key's, the public part of a token, the fingerprint of a client certificate. */
   of(appId: string): Promise<ReadonlyMap<string, CredentialUse>>;
   /** Epoch ms up to when every relay has told what was used; null: not known. */
   knownUntil(): number | null;

@@ -1,6 +1,8 @@
+import type { PresentedCertificate } from '../access/presented-certificate.ts';
 import { readBoundAuth } from '../auth/token-bound.ts';
 import type { AppKey, Directory } from '../directory/directory.ts';
-import { credentialOfSignature, newestOf } from './credential-of.ts';
+import { registrationOf } from '../gate/visit.ts';
+import { certificateOf, credentialOfSignature, newestOf } from './credential-of.ts';
 import type { CredentialUses } from './use-tally.ts';
 
 type Parts = {
@@ -10,13 +12,22 @@ type Parts = {
   readonly wallClock: () => number;
 };
 
-/** A socket that the gate has admitted, by the key that it came with. */
-export function countConnect(
-  parts: Parts,
-  { appId, key, client }: { readonly appId: string; readonly key: string; readonly client: string | undefined },
-): void {
-  const credential = newestOf(keysOf(parts, appId), key);
-  if (credential !== undefined) parts.credentialUses.use(appId, credential, client, 1, parts.wallClock());
+type Connected = {
+  readonly appId: string;
+  readonly key: string;
+  readonly client: string | undefined;
+  readonly certificate: PresentedCertificate | undefined;
+};
+
+/** A socket that the gate has admitted, by the key and the certificate that it came with. */
+export function countConnect(parts: Parts, { appId, key, client, certificate }: Connected): void {
+  const { directory, credentialUses } = parts;
+  const app = directory.appById(appId);
+  const now = parts.wallClock();
+  const credential = newestOf(app?.keys ?? [], key);
+  if (credential !== undefined) credentialUses.use(appId, credential, client, 1, now);
+  const presented = certificateOf(app, registrationOf(directory, app, certificate));
+  if (presented !== undefined) credentialUses.use(appId, presented, client, 1, now);
 }
 
 /**

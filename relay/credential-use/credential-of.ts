@@ -1,6 +1,7 @@
+import { asksForCertificate } from '../access/app-access.ts';
 import { equalInConstantTime } from '../auth/constant-time.ts';
 import { requestSignatureFault } from '../auth/request-signature.ts';
-import type { App, AppKey, Token } from '../directory/directory.ts';
+import type { App, AppKey, ClientCertificate, Token } from '../directory/directory.ts';
 import type { HttpVisit } from '../gate/visit.ts';
 
 type AdmittedRequest = Pick<HttpVisit, 'credential' | 'method' | 'path' | 'parameters' | 'body' | 'now'> & {
@@ -51,6 +52,14 @@ export function credentialOfSignature(
 export function newestOf(keys: readonly AppKey[], key: string): string | undefined {
   for (let at = keys.length - 1; at >= 0; at -= 1) if (keys[at]?.key === key) return keys[at]?.id;
   return undefined;
+}
+
+/** Which certificate let somebody in beside their credential, by its fingerprint; an app that asks for none is entered without. */
+export function certificateOf(
+  app: Pick<App, 'access'> | undefined,
+  registration: Pick<ClientCertificate, 'sha256'> | undefined,
+): string | undefined {
+  return asksForCertificate(app?.access) ? registration?.sha256 : undefined;
 }
 
 function verifying(keys: readonly AppKey[], key: string, holds: (key: AppKey) => boolean): string | undefined {

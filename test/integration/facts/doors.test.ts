@@ -1,8 +1,12 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CredentialUseFact } from '#crds/facts/credential-use.ts';
 import { readReport, type FactReport } from '#crds/facts/report.ts';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
+import { defaultedAccess } from '#crds/access.ts';
+import { CERTIFICATE_HEADERS } from '#relay/access/certificate-headers.ts';
+import { IpRanges } from '#relay/access/ip-ranges.ts';
+import { parseIpRanges } from '#relay/access/trusted-proxies.ts';
 import type { Relay } from '#relay/relay.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { PythonPusher } from '../conformance/server-sdk.ts';
@@ -144,6 +148,60 @@ test('signatures for channels and of sign-ins use the key that made them', async
   const auth = authOf('secret2', `${client.socketId}::user::${user_data}`);
   client.send({ event: 'pusher:signin', data: { auth, user_data } });
   await becomes({ k1: { requests: 1, client: 'test 1' }, k2: { requests: 2, client: null } });
+});
+
+describe('client certificates, named by a proxy that is trusted', () => {
+  const [billing, unknown] = ['ab'.repeat(32), 'cd'.repeat(32)];
+  const by = (fingerprint: string): Record<string, string> => ({ 'x-client-cert-fingerprint': fingerprint });
+  const credentials = { 'x-relay-key': 'appkey', 'x-relay-secret': 'appsecret' };
+  const asks = (required: boolean): Promise<void> =>
+    world.directory.setApp({
+      keys,
+      access: { ...defaultedAccess(undefined), ...(required ? { clientCertificatesRequired: true } : {}) },
+    });
+
+  beforeEach(async () => {
+    await relay[Symbol.asyncDispose]();
+    const trusted = new IpRanges(parseIpRanges('127.0.0.1/32'));
+    const certificates = { headers: CERTIFICATE_HEADERS, proxySecrets: [], proxyCertificates: new Set<string>() };
+    relay = await world.relay(
+      { proxies: { trusted, header: 'x-forwarded-for', certificates } },
+      { factTimes: { everyMs: EVERY_MS, toldAgainMs: 100 } },
+    );
+    await world.directory.setCertificate(billing);
+  });
+
+  test('are in use where the app asks for them, beside the key; who is refused has used nothing', async () => {
+    await asks(true);
+    expect((await post({ ...credentials, ...by(billing) })).status).toBe(200);
+    expect((await post({ ...credentials, ...by(unknown) })).status).toBe(403);
+    const curl = { requests: 1, client: 'curl 8.5.0' };
+    await becomes({ k1: curl, [billing]: curl });
+  });
+
+  test('are in use for as long as a socket is open that came with one', async () => {
+    await asks(true);
+    const client = new TestClient(`ws://127.0.0.1:${relay.port}/app/appkey?protocol=7&client=test&version=1`, {
+      headers: by(billing),
+    });
+    await using open = client;
+    await open.event('pusher:connection_established');
+    const since = await eventually(async () => (await uses()).find(({ credential }) => credential === billing)?.at);
+    await eventually(async () =>
+      (await uses()).some(({ credential, at }) => credential === billing && at > since + 2 * EVERY_MS),
+    );
+    expect((await told())[billing]).toEqual({ requests: 1, client: 'test 1' });
+  });
+
+  test('are in use by nobody where the app asks for none', async () => {
+    await asks(false);
+    expect((await post({ ...credentials, ...by(billing) })).status).toBe(200);
+    await using open = new TestClient(`ws://127.0.0.1:${relay.port}/app/newkey?protocol=7&client=test&version=1`, {
+      headers: by(billing),
+    });
+    await open.event('pusher:connection_established');
+    await becomes({ k1: { requests: 1, client: 'curl 8.5.0' }, k3: { requests: 1, client: 'test 1' } });
+  });
 });
 
 test('at the end everything is told, and that it was the last', async () => {

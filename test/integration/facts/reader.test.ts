@@ -298,6 +298,32 @@ test('only of credentials that there are, and no longer than that', async () => 
   expect(await rows(`SELECT app_id FROM credential_use WHERE app_id = '7'`)).toEqual([]);
 });
 
+test('of certificates only those that let somebody in', async () => {
+  const operator = await operate();
+  const one = await relay('relay-1');
+  const states = ['Active', 'Retiring', 'Revoked', 'Ended'] as const;
+  const [active, retiring, revoked, ended] = ['a1', 'a2', 'a3', 'a4'].map((byte) => byte.repeat(32)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  const fingerprints = [active, retiring, revoked, ended];
+  for (const [index, state] of states.entries())
+    await pool.query(
+      `INSERT INTO certificate (app_id, sha256, installation, namespace, name, object_uid, state, changed_at, created_at)
+       VALUES ($1, $2, 'default', 'shop', 'billing', 'uid', $3, now(), now())`,
+      [APP, fingerprints[index], state],
+    );
+  for (const fingerprint of [...fingerprints, 'ff'.repeat(32)]) one.tally.request(APP, fingerprint, curl, AT);
+  await operator.becomes(APP, { [active]: { requests: 1 }, [retiring]: { requests: 1, client: 'curl 8.5.0' } });
+  expect([...(await operator.uses.of(APP)).keys()].toSorted()).toEqual([active, retiring]);
+
+  await pool.query(`UPDATE certificate SET state = 'Ended' WHERE sha256 = $1`, [active]);
+  expect(await purgeCredentialUses(operator.directory.commit)).toBe(1);
+  expect([...(await operator.uses.of(APP)).keys()]).toEqual([retiring]);
+});
+
 test('a relay whose clock is ahead keeps nothing in use', async () => {
   const operator = await operate();
   const one = await relay('relay-1');
