@@ -97,7 +97,7 @@ export function createKindReconciles({
         {
           observe: (ref) =>
             observeCertificate(
-              { apps, certificates, secrets, certManager, registry, enforcement, allowedIssuers, now },
+              { apps, certificates, secrets, certManager, registry, enforcement, uses, allowedIssuers, now },
               ref,
             ),
           plan: planCertificate,

@@ -29,7 +29,9 @@ export async function applyCertificateStep(
     case 'RegisterCertificate':
       return sinks.registry.registerCertificate(subject, step.register);
     case 'EndCertificates':
-      return sinks.registry.endCertificates(subject, step.rows, step.state, step.reason);
+      return sinks.registry.endCertificates(subject, step.rows, step.state, step.reason, step.announce);
+    case 'Announce':
+      return sinks.registry.announce(step.announcement);
     case 'ApplyCertificate':
       return applyCertificate(sinks, object, step.certificate);
     case 'DeleteCertificate':

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DefaultedIssue } from '#crds/client-certificate.ts';
 import { REASON } from '#crds/conditions.ts';
+import { renewed } from './announcements.ts';
 import type { Presented } from './presented.ts';
 import { live } from './rows.ts';
 import type { CertificateSnapshot } from './snapshot.ts';
@@ -69,8 +70,11 @@ function planIssued(snapshot: CertificateSnapshot, { sha256, notAfter }: Present
         `ClientCertificate ${holder.name} has this certificate for the same app: delete that one`,
       );
     // Both work until the old one ends by itself: who holds it rereads the Secret in its own time.
-    const retire = live(rows).flatMap((row) => (row.sha256 === sha256 ? [] : [row.sha256]));
-    return step({ do: 'RegisterCertificate', register: { appId, sha256, notAfter, retire, end: [] } });
+    const former = live(rows).filter((row) => row.sha256 !== sha256);
+    const announce = renewed(snapshot, former);
+    const retire = former.map((row) => row.sha256);
+    const told = announce.length === 0 ? {} : { announce };
+    return step({ do: 'RegisterCertificate', register: { appId, sha256, notAfter, retire, end: [], ...told } });
   }
   const [stray] = issuance.strays;
   if (stray !== undefined) return step({ do: 'DeleteIssuedSecret', secret: stray });

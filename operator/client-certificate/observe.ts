@@ -3,15 +3,19 @@ import { defaultedCertificate, type CertificateSource, type ClientCertificate } 
 import { REASON } from '#crds/conditions.ts';
 import { evaluateEnforced } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
-import { lookUpApp, type AppSources } from '../reconcile/app-reference.ts';
+import { occasionKey } from '../notifications/occasion.ts';
+import { lookUpApp, notifyOf, type AppSources } from '../reconcile/app-reference.ts';
 import { isLatched } from '../reconcile/conditions.ts';
 import { referencedData } from '../reconcile/referenced-secret.ts';
+import { usesOf } from '../reconcile/uses-of.ts';
 import type { CertificateRow } from '../registry/certificate-registry.ts';
+import type { CredentialUses } from '../registry/credential-use.ts';
 import type { Registry } from '../registry/registry.ts';
 import { CERTIFICATE_NAME_ANNOTATION, type CertManager } from '../world/cert-manager.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Secrets } from '../world/secrets.ts';
+import { going, noticesOf } from './announcements.ts';
 import { isAllowed, type AllowedIssuers } from './allowed-issuers.ts';
 import { leafIn, presentedIn, type Presented, type Unusable } from './presented.ts';
 import { live, newest } from './rows.ts';
@@ -23,6 +27,7 @@ export type CertificateSources = AppSources & {
   readonly certManager: CertManager;
   readonly registry: Registry;
   readonly enforcement: Enforcement;
+  readonly uses: CredentialUses;
   readonly allowedIssuers: AllowedIssuers;
   /** Epoch ms. */
   readonly now: () => number;
@@ -42,14 +47,15 @@ export async function observeCertificate(
   const issuance = await issuanceOf(sources, object, spec.source);
   const presented = deleting ? undefined : await presentedBy(sources, ref, spec.source, issuance);
   const now = sources.now();
+  const notify = notifyOf(sources, { ...ref, name: spec.appName });
+  const situation = { now, object, app, rows, presented, issuance, notify };
+  const uses = await usesOf(sources.uses, going(situation));
+  const { due } = noticesOf({ ...situation, uses });
   return {
-    now,
-    object,
-    app,
-    rows,
-    presented,
+    ...situation,
     holder: await holderOf(sources, ref, app, presented, rows),
-    issuance,
+    uses,
+    announced: [...(await sources.registry.announced(due.map(({ occasion }) => occasionKey(occasion))))],
     enforced: enforcedOf(sources, object, rows, now),
   };
 }

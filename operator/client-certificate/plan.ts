@@ -1,8 +1,10 @@
 import { FINALIZER } from '#crds/api-group.ts';
 import { REASON } from '#crds/conditions.ts';
 import { defaultedCertificate } from '#crds/client-certificate.ts';
+import type { Announcements } from '../notifications/announcement.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import type { CertificateRow } from '../registry/certificate-registry.ts';
+import { died, noticesOf, untold } from './announcements.ts';
 import { issuedLeftover, planIssue } from './issue-plan.ts';
 import type { Presented } from './presented.ts';
 import { live, newest } from './rows.ts';
@@ -17,6 +19,22 @@ const PATIENCE_MS = 2_000;
 
 /** Decides the next steps for one client certificate. Pure: golden pairs in `testdata/` are its test. */
 export function planCertificate(snapshot: CertificateSnapshot): CertificatePlan {
+  const plan = planUntold(snapshot);
+  // Whatever else is said of the object: what is registered works, and ends when it ends.
+  return plan.status === undefined ? plan : told(snapshot, plan);
+}
+
+/** What comes by the clock is told before anything is written that says that nothing is left to do. */
+function told(snapshot: CertificateSnapshot, plan: CertificatePlan): CertificatePlan {
+  const notices = noticesOf(snapshot);
+  const announcement = untold(notices, snapshot.announced);
+  if (announcement !== undefined) return step({ do: 'Announce', announcement });
+  const known = plan.outcome.kind === 'requeueAfter' ? [plan.outcome.ms] : [];
+  const wakes = [...known, ...notices.wakes.map((at) => at - snapshot.now)];
+  return wakes.length === 0 ? plan : { ...plan, outcome: { kind: 'requeueAfter', ms: Math.min(...wakes) } };
+}
+
+function planUntold(snapshot: CertificateSnapshot): CertificatePlan {
   const { object, app, rows } = snapshot;
   const held = object.metadata.finalizers?.includes(FINALIZER) ?? false;
   if (object.metadata.deletionTimestamp !== undefined)
@@ -40,7 +58,7 @@ export function planCertificate(snapshot: CertificateSnapshot): CertificatePlan 
     return waitingPlan(snapshot, REASON.AppNotReady, `RelayApp ${appName} is not registered yet`);
   // Of an app that was deleted and registered anew, and replaced ones whose time is over.
   const over = live(rows).filter((row) => row.appId !== app.appId || isOver(row, snapshot.now));
-  if (over.length > 0) return end(over, 'Ended', 'over');
+  if (over.length > 0) return end(over, 'Ended', 'over', died(snapshot, over, 'AppDeleted'));
   if (source.kind === 'issue') return planIssue(snapshot, source, app.appId);
 
   const leftover = issuedLeftover(snapshot);
@@ -59,7 +77,9 @@ function planPresented(snapshot: CertificateSnapshot, presented: Presented, appI
   const current = live(rows).find((row) => row.sha256 === sha256);
   const others = live(rows).filter((row) => row !== current);
   if (current?.state === 'Active' && current.notAfter === notAfter)
-    return others.length > 0 ? end(others, 'Ended', 'replaced') : settledPlan(snapshot, current);
+    return others.length > 0
+      ? end(others, 'Ended', 'replaced', died(snapshot, others, 'Replaced'))
+      : settledPlan(snapshot, current);
   if (current === undefined) {
     if (notBefore !== null && notBefore > now) {
       const message = `the certificate is not valid before ${timeOf(notBefore)}: it is registered then`;
@@ -74,13 +94,15 @@ function planPresented(snapshot: CertificateSnapshot, presented: Presented, appI
         `ClientCertificate ${holder.name} has this certificate for the same app: delete one of the two`,
       );
   }
-  const register = { appId, sha256, notAfter, retire: [], end: others.map((row) => row.sha256) };
+  const announce = died(snapshot, others, 'Replaced');
+  const told = announce.length === 0 ? {} : { announce };
+  const register = { appId, sha256, notAfter, retire: [], end: others.map((row) => row.sha256), ...told };
   return step({ do: 'RegisterCertificate', register });
 }
 
 function planRevoked(snapshot: CertificateSnapshot): CertificatePlan {
   const working = live(snapshot.rows);
-  if (working.length > 0) return end(working, 'Revoked', 'spec.revoked');
+  if (working.length > 0) return end(working, 'Revoked', 'spec.revoked', died(snapshot, working, 'Revoked'));
   // Its private key is of no use any more; `revoked: false` has another certificate issued.
   const leftover = issuedLeftover(snapshot);
   return leftover === undefined ? revokedPlan(snapshot) : step(leftover);
@@ -91,7 +113,7 @@ function planRemoval(snapshot: CertificateSnapshot): CertificatePlan {
   const { uid } = object.metadata;
   const ending = rows.filter(({ state }) => state !== 'Ended');
   if (ending.length > 0) {
-    const deleted = end(ending, 'Ended', 'deleted');
+    const deleted = end(ending, 'Ended', 'deleted', died(snapshot, ending, 'Deleted'));
     if (ending.every((row) => row.objectUid === uid)) return deleted;
     // Another object's: of an earlier one (a rebuilt cluster), or of the successor while a cache that lags shows this one. Writing the
     // finalizer that it already holds is refused then, and costs the successor nothing.
@@ -109,9 +131,15 @@ function isOver({ state, notAfter }: CertificateRow, now: number): boolean {
   return state === 'Retiring' && notAfter !== null && notAfter <= now;
 }
 
-function end(rows: readonly CertificateRow[], state: 'Revoked' | 'Ended', reason: string): CertificatePlan {
+function end(
+  rows: readonly CertificateRow[],
+  state: 'Revoked' | 'Ended',
+  reason: string,
+  announce: Announcements,
+): CertificatePlan {
   const named = rows.map(({ appId, sha256 }) => ({ appId, sha256 }));
-  return step({ do: 'EndCertificates', rows: named, state, reason });
+  const told = announce.length === 0 ? {} : { announce };
+  return step({ do: 'EndCertificates', rows: named, state, reason, ...told });
 }
 
 function step(only: CertificateStep): CertificatePlan {

@@ -2,6 +2,7 @@ import type { ClientCertificate } from '#crds/client-certificate.ts';
 import type { Enforced } from '../directory/enforcement.ts';
 import type { AppReference } from '../reconcile/app-reference.ts';
 import type { CertificateRow } from '../registry/certificate-registry.ts';
+import type { CredentialUse } from '../registry/credential-use.ts';
 import type { CertManagerState, StoredCertificate } from '../world/cert-manager.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Presented, Unusable } from './presented.ts';
@@ -39,6 +40,12 @@ export type CertificateSnapshot = {
   /** The other object of this app that has the presented fingerprint. */
   readonly holder: ObjectRef | undefined;
   readonly issuance: Issuance;
+  /** Who uses which certificate, by fingerprint; asked only of those that are over or about to go. */
+  readonly uses: Readonly<Record<string, CredentialUse>>;
+  /** Mail addresses: `spec.rotation.notify` of its app. */
+  readonly notify: readonly string[];
+  /** Keys of the occasions that are due by the clock and were announced before (notifications/occasion.ts). */
+  readonly announced: readonly string[];
   /** Of the newest revision among the rows; absent without rows. */
   readonly enforced: Enforced | undefined;
 };

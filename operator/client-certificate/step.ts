@@ -1,4 +1,5 @@
 import type { ClientCertificateStatus } from '#crds/client-certificate.ts';
+import type { Announcement, Announcements } from '../notifications/announcement.ts';
 import type { CertificateRow, RegisterCertificate } from '../registry/certificate-registry.ts';
 import type { DesiredCertificate, StoredCertificate } from '../world/cert-manager.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
@@ -12,7 +13,10 @@ export type CertificateStep =
       readonly rows: readonly Pick<CertificateRow, 'appId' | 'sha256'>[];
       readonly state: 'Revoked' | 'Ended';
       readonly reason: string;
+      readonly announce?: Announcements;
     }
+  /** What comes by the clock alone. */
+  | { readonly do: 'Announce'; readonly announcement: Announcement }
   | { readonly do: 'ApplyCertificate'; readonly certificate: DesiredCertificate }
   | {
       readonly do: 'DeleteCertificate';

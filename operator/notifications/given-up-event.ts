@@ -5,13 +5,14 @@ import type { DeliveryOptions } from './delivery.ts';
 export function createGivenUpEvent({
   apps,
   tokens,
+  certificates,
   recorder,
-}: Pick<World, 'apps' | 'tokens' | 'recorder'>): DeliveryOptions['onGivenUp'] {
+}: Pick<World, 'apps' | 'tokens' | 'certificates' | 'recorder'>): DeliveryOptions['onGivenUp'] {
   return ({ occasion, channel, recipient }, error) => {
     if (occasion === null) return;
     const { kind, namespace, name, what } = occasion;
     const ref = { namespace, name };
-    const object = kind === 'RelayApp' ? apps.get(ref) : kind === 'RelayToken' ? tokens.get(ref) : undefined;
+    const object = { RelayApp: apps, RelayToken: tokens, ClientCertificate: certificates }[kind].get(ref);
     if (object === undefined) return;
     const whom = channel === 'Mail' ? recipient : 'the webhook of this installation';
     recorder.event(object, 'Warning', 'NotificationGivenUp', `${what} could not be told to ${whom}: ${error}`);

@@ -71,6 +71,17 @@ const occasions: Readonly<Record<string, Occasion>> = {
   'token-died-with-its-app': { ...token, ...died, why: 'AppDeleted' },
   'token-died-expired': { ...token, ...died, why: 'Expired' },
   'token-died-revoked': { ...token, ...died, why: 'Revoked' },
+  'certificate-issued-expiry-upcoming': {
+    ...certificate,
+    secretName: 'billing-mtls',
+    what: 'ExpiryUpcoming',
+    at: at('2027-03-01T12:00:00Z'),
+  },
+  'certificate-issued-died-expired': { ...certificate, ...died, secretName: 'billing-mtls', why: 'Expired' },
+  'certificate-died-replaced': { ...certificate, ...died, why: 'Replaced' },
+  'certificate-died-revoked': { ...certificate, ...died, secretName: 'billing-mtls', why: 'Revoked' },
+  'certificate-died-deleted': { ...certificate, ...died, why: 'Deleted' },
+  'certificate-died-overlap-over': { ...certificate, ...died, secretName: 'billing-mtls', why: 'Deadline' },
   'certificate-died-expired': { ...certificate, ...died, why: 'Expired' },
 };
 

@@ -84,7 +84,9 @@ function told(occasion: Occasion): Omit<Message, 'footer'> {
         subject: `${object}: the ${noun} expires on ${utc(at)}`,
         paragraphs: [
           `${it} expires on ${utc(at)}.`,
-          'Nothing takes its place by itself: whoever uses it is refused from then on.',
+          isIssued(occasion)
+            ? 'cert-manager should have another one ready by then, and has not so far. If none comes, whoever uses it is refused from then on.'
+            : 'Nothing takes its place by itself: whoever uses it is refused from then on.',
         ],
         actions: [...prolong(occasion, at), look(occasion)],
       };
@@ -103,10 +105,11 @@ function told(occasion: Occasion): Omit<Message, 'footer'> {
     case 'DiedInUse': {
       const { at, why, use } = occasion;
       const how = {
-        Deadline: `was replaced, reached its deadline on ${utc(at)} and is refused since then`,
+        Deadline: `was replaced, ${kind === 'ClientCertificate' ? 'expired' : 'reached its deadline'} on ${utc(at)} and is refused since then`,
         MadeRoom: `was replaced, had to make room for those that were replaced after it on ${utc(at)}, and is refused since then`,
         Expired: `expired on ${utc(at)} and is refused since then`,
         Revoked: `was revoked on ${utc(at)} and is refused since then`,
+        Replaced: `was replaced on ${utc(at)}, because its object names another one, and is refused since then`,
         Deleted: `was deleted with its object on ${utc(at)} and is refused since then`,
         AppDeleted: `belonged to an app that was deleted and registered anew, was ended on ${utc(at)} and is refused since then`,
       }[why];
@@ -120,6 +123,11 @@ function told(occasion: Occasion): Omit<Message, 'footer'> {
       };
     }
   }
+}
+
+/** cert-manager makes it and the ones after it; others come from elsewhere, and nobody hands them out. */
+function isIssued({ kind, secretName }: Occasion): boolean {
+  return kind === 'ClientCertificate' && secretName !== null;
 }
 
 function handedOut({ secretName }: Occasion, text: string): string {
@@ -150,6 +158,13 @@ function prolong(occasion: Occasion, at: number): Action[] {
         },
       ];
     case 'ClientCertificate':
+      if (isIssued(occasion))
+        return [
+          {
+            text: 'What is in the way of the next one, in the words of cert-manager:',
+            command: `kubectl describe certificate.cert-manager.io ${occasion.name} -n ${occasion.namespace}`,
+          },
+        ];
       return [
         {
           text: 'Register the certificate that takes its place where the manifest is kept, or with:',
@@ -171,6 +186,13 @@ function revive(occasion: Extract<Occasion, { what: 'DiedInUse' }>): Action[] {
         text: `Applications that still have the old one need a restart, for example a Deployment (its name in place of NAME):`,
         command,
       }));
+    case 'Replaced':
+      return [
+        {
+          text: 'If this was meant, there is nothing to do. For the former one to work again, name it where the manifest is kept, or with:',
+          command: `kubectl edit ${resource(occasion)}`,
+        },
+      ];
     case 'Expired':
       return prolong(occasion, at);
     case 'Revoked':

@@ -44,7 +44,7 @@ export const occasion = z.discriminatedUnion('what', [
     .strictObject({
       ...subject,
       what: z.literal('DiedInUse'),
-      why: z.enum(['Deadline', 'MadeRoom', 'Expired', 'Revoked', 'Deleted', 'AppDeleted']),
+      why: z.enum(['Deadline', 'MadeRoom', 'Expired', 'Revoked', 'Replaced', 'Deleted', 'AppDeleted']),
       at: time,
       use,
     })

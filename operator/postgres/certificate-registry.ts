@@ -1,8 +1,10 @@
 import type pg from 'pg';
 import { certificateEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
 import { TransientError } from '../engine/errors.ts';
+import type { Announcements } from '../notifications/announcement.ts';
 import type { CertificateRegistry, CertificateRow } from '../registry/certificate-registry.ts';
 import type { Subject } from '../registry/subject.ts';
+import { announceIn } from './announcements.ts';
 import type { RegistryOptions } from './app-change.ts';
 import { asTransient } from './backend-error.ts';
 
@@ -20,7 +22,8 @@ type StoredRow = {
 const FORGET_AFTER_MS = 86_400_000;
 
 /** The client certificates of the registry in PostgreSQL; see the port for what each method promises. */
-export function createCertificateRegistry({ pool, commit, rings, now }: RegistryOptions): CertificateRegistry {
+export function createCertificateRegistry(options: RegistryOptions): CertificateRegistry {
+  const { pool, commit, rings, now } = options;
   const { installation } = rings;
   /** Only rows of this identity, whatever the caller passes: no object can end another one's certificates. */
   const identity = 'installation = $1 AND namespace = $2 AND name = $3';
@@ -83,15 +86,16 @@ export function createCertificateRegistry({ pool, commit, rings, now }: Registry
         return rows[0];
       }),
 
-    registerCertificate: (subject, { appId, sha256, notAfter, retire, end }) =>
+    registerCertificate: (subject, { appId, sha256, notAfter, retire, end, announce }) =>
       change(subject, 'certificate.register', async (tx) => {
         const at = new Date(now());
         await tx.query(
           `DELETE FROM certificate WHERE ${identity} AND state IN ('Revoked', 'Ended') AND not_after < $4 AND sha256 <> $5`,
           [...valuesOf(subject), new Date(now() - FORGET_AFTER_MS), sha256],
         );
-        await tx.query(
-          `UPDATE certificate SET state = 'Retiring', changed_at = $5 WHERE ${identity} AND sha256 = ANY($4) AND state = 'Active'`,
+        const { rows: retired } = await tx.query<StoredRow>(
+          `UPDATE certificate SET state = 'Retiring', changed_at = $5
+            WHERE ${identity} AND sha256 = ANY($4) AND state = 'Active' RETURNING *`,
           [...valuesOf(subject), retire, at],
         );
         const { rows: ended } = await tx.query<StoredRow>(
@@ -113,13 +117,14 @@ export function createCertificateRegistry({ pool, commit, rings, now }: Registry
           throw new TransientError('AppNotRegistered', `app ${appId} is not registered in ${subject.namespace}`, {
             quiet: true,
           });
+        await announceIn(tx, options, concerning([...retired, ...ended], announce));
         return {
           published: [...ended, ...rows].map(readRow),
           detail: { appId, sha256, notAfter, retired: retire, ended: ended.map((row) => row.sha256) },
         };
       }),
 
-    endCertificates: (subject, ending, state, reason) =>
+    endCertificates: (subject, ending, state, reason, announce) =>
       change(subject, 'certificate.end', async (tx) => {
         const values = [
           ...valuesOf(subject),
@@ -139,10 +144,16 @@ export function createCertificateRegistry({ pool, commit, rings, now }: Registry
             WHERE ${these} AND state IN ('Active', 'Retiring') RETURNING *`,
           [...values, new Date(now())],
         );
+        await announceIn(tx, options, concerning(ended.rows, announce));
         const certificates = [...released.rows, ...ended.rows].map((row) => row.sha256);
         return { published: ended.rows.map(readRow), detail: { certificates, state, reason } };
       }),
   };
+}
+
+/** Only of certificates that went with this change. */
+function concerning(rows: readonly StoredRow[], announce: Announcements = []): Announcements {
+  return announce.filter(({ occasion }) => rows.some(({ sha256 }) => sha256 === occasion.credentialId));
 }
 
 function readRow(row: StoredRow): CertificateRow {

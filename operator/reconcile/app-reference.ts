@@ -1,4 +1,4 @@
-import type { RelayApp } from '#crds/relay-app.ts';
+import { defaultedApp, type RelayApp } from '#crds/relay-app.ts';
 import type { AppRow } from '../registry/app-registry.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
@@ -20,4 +20,13 @@ export async function lookUpApp({ apps, registry }: AppSources, ref: ObjectRef):
   if (app === undefined || app.metadata.deletionTimestamp !== undefined) return { kind: 'absent' };
   const row = await registry.findApp(ref, app.metadata.uid);
   return row?.state === 'Active' ? { kind: 'registered', appId: row.appId } : { kind: 'unregistered' };
+}
+
+/**
+ * Whom the app has told of its credentials: mail addresses, `spec.rotation.notify`. Also while the app or the object is being deleted: who is
+ * told of the app is told of that.
+ */
+export function notifyOf({ apps }: Pick<AppSources, 'apps'>, ref: ObjectRef): readonly string[] {
+  const app = apps.get(ref);
+  return app === undefined ? [] : defaultedApp(ref.name, app.spec).rotation.notify;
 }

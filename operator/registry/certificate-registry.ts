@@ -1,3 +1,4 @@
+import type { Announcements } from '../notifications/announcement.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Subject } from './subject.ts';
 
@@ -26,6 +27,7 @@ export type RegisterCertificate = {
   readonly retire: readonly string[];
   /** Fingerprints that stop working with this change. */
   readonly end: readonly string[];
+  readonly announce?: Announcements;
 };
 
 /** The client certificates of the registry (registry.ts). One fingerprint belongs to one object per app; apps do not know of each other. */
@@ -42,5 +44,6 @@ export interface CertificateRegistry {
     rows: readonly Pick<CertificateRow, 'appId' | 'sha256'>[],
     state: 'Revoked' | 'Ended',
     reason: string,
+    announce?: Announcements,
   ): Promise<void>;
 }

@@ -3,12 +3,12 @@ import { tokenEntryKey } from '#crds/directory/entry-body.ts';
 import { defaultedToken, type DefaultedToken, type RelayToken } from '#crds/relay-token.ts';
 import { evaluateEnforced } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
-import { defaultedApp } from '#crds/relay-app.ts';
 import { occasionKey } from '../notifications/occasion.ts';
-import { lookUpApp, type AppSources } from '../reconcile/app-reference.ts';
+import { lookUpApp, notifyOf, type AppSources } from '../reconcile/app-reference.ts';
 import { isLatched } from '../reconcile/conditions.ts';
 import { secretState } from '../reconcile/secret-state.ts';
-import type { CredentialUse, CredentialUses } from '../registry/credential-use.ts';
+import { usesOf } from '../reconcile/uses-of.ts';
+import type { CredentialUses } from '../registry/credential-use.ts';
 import type { TokenRegistry, TokenRow } from '../registry/token-registry.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
@@ -40,7 +40,7 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
   const app = deleting ? ({ kind: 'absent' } as const) : await lookUpApp(sources, { ...ref, name: spec.appName });
   const secret = deleting ? undefined : await sources.secrets.read({ ...ref, name: spec.secretName });
   const now = sources.now();
-  const uses = await usesOf(sources, using({ rows, app, now, going: deleting || spec.revoked }, spec));
+  const uses = await usesOf(sources.uses, using({ rows, app, now, going: deleting || spec.revoked }, spec));
   const notify = notifyOf(sources, { ...ref, name: spec.appName });
   const active = app.kind === 'registered' && !spec.revoked ? rows.find(({ state }) => state === 'Active') : undefined;
   const { due } = active === undefined ? { due: [] } : noticesOf({ object, now, notify, uses }, spec, active);
@@ -69,18 +69,6 @@ function using(
   const active = rows.filter(({ state }) => state === 'Active');
   const ending = active.filter(({ appId }) => going || over || (app.kind === 'registered' && app.appId !== appId));
   return [...replaced(rows), ...ending];
-}
-
-/** Also while the token is being deleted: who is told of its app is told of that. */
-function notifyOf({ apps }: TokenSources, ref: ObjectRef): readonly string[] {
-  const app = apps.get(ref);
-  return app === undefined ? [] : defaultedApp(ref.name, app.spec).rotation.notify;
-}
-
-async function usesOf({ uses }: TokenSources, rows: readonly TokenRow[]): Promise<Record<string, CredentialUse>> {
-  const appIds = new Set(rows.map((row) => row.appId));
-  const known = await Promise.all([...appIds].map((appId) => uses.of(appId)));
-  return Object.fromEntries(known.flatMap((ofApp) => [...ofApp]));
 }
 
 function enforcedOf(

@@ -3,6 +3,7 @@ import { defaultedAccess } from '#crds/access.ts';
 import { tokenHash } from '#crds/token-format.ts';
 import type { Announcement } from '#operator/notifications/announcement.ts';
 import type { AppPolicy, AppRow } from '#operator/registry/app-registry.ts';
+import type { RegisterCertificate } from '#operator/registry/certificate-registry.ts';
 import type { Registry } from '#operator/registry/registry.ts';
 import type { Subject } from '#operator/registry/subject.ts';
 import type { MintToken } from '#operator/registry/token-registry.ts';
@@ -134,6 +135,32 @@ describe('what is announced with a change', () => {
     await mint({ retire: [{ sha256: first, expiresAt: NOW, graceUntil: null }] });
     await registry.expireTokens(ci, [first], [dying(id)]);
     expect(await announced()).toEqual([id]);
+  });
+
+  test('of certificates: only of those that the change really concerns, and once', async () => {
+    const billing: Subject = { namespace: 'shop', name: 'billing', uid: 'uid-3' };
+    const [first, second, third, never] = ['a1'.repeat(32), 'b2'.repeat(32), 'c3'.repeat(32), 'd4'.repeat(32)] as const;
+    const register = (sha256: string, more: Partial<RegisterCertificate>): Promise<void> =>
+      registry.registerCertificate(billing, { appId, sha256, notAfter: NOW + 1_000, retire: [], end: [], ...more });
+    const end = (sha256: string, state: 'Revoked' | 'Ended'): Promise<void> =>
+      registry.endCertificates(billing, [{ appId, sha256 }], state, 'test', [dying(sha256), dying(never)]);
+    await register(first, { announce: [dying(never)] });
+    expect(await announced()).toEqual([]);
+    await register(second, { retire: [first], announce: [dying(first), dying(never)] });
+    expect(await announced()).toEqual([first]);
+    await register(third, { end: [second], announce: [dying(second), dying(never)] });
+    expect(await announced()).toEqual([first, second]);
+    await end(third, 'Revoked');
+    expect(await announced()).toEqual([first, second, third]);
+
+    // Out of the directory already: told of nobody, and nothing twice.
+    await database.pool.query('DELETE FROM occasion');
+    await end(third, 'Ended');
+    await end(second, 'Ended');
+    expect(await announced()).toEqual([]);
+    await end(first, 'Ended');
+    await end(first, 'Ended');
+    expect(await announced()).toEqual([first]);
   });
 
   test('a deposed leader announces nothing', async () => {
