@@ -1,5 +1,6 @@
 import type { AllowedIssuers } from './client-certificate/allowed-issuers.ts';
 import { applyCertificateStep } from './client-certificate/apply.ts';
+import { HolderWaits } from './client-certificate/holder-waits.ts';
 import { observeCertificate } from './client-certificate/observe.ts';
 import { planCertificate } from './client-certificate/plan.ts';
 import type { Enforcement } from './directory/enforcement-watch.ts';
@@ -37,7 +38,9 @@ export type KindOptions = {
 /** How one kind is reconciled, and which of its objects wait for a word of the relays. */
 export type KindReconcile = { readonly reconcile: Reconcile; readonly pending: PendingKeys };
 
-export type KindReconciles = Readonly<Record<'app' | 'token' | 'certificate', KindReconcile>>;
+export type KindReconciles = Readonly<Record<'app' | 'token', KindReconcile>> & {
+  readonly certificate: KindReconcile & { readonly holderWaits: HolderWaits };
+};
 
 /** What each kind's folder comes to over these ports: no queue, no clock that runs. */
 export function createKindReconciles({
@@ -54,6 +57,7 @@ export function createKindReconciles({
   const pendingApps = new PendingKeys(enforcement);
   const pendingTokens = new PendingKeys(enforcement);
   const pendingCertificates = new PendingKeys(enforcement);
+  const holderWaits = new HolderWaits();
   return {
     app: {
       pending: pendingApps,
@@ -93,6 +97,7 @@ export function createKindReconciles({
     },
     certificate: {
       pending: pendingCertificates,
+      holderWaits,
       reconcile: createReconcile(
         {
           observe: (ref) =>
@@ -100,9 +105,16 @@ export function createKindReconciles({
               { apps, certificates, secrets, certManager, registry, enforcement, uses, allowedIssuers, now },
               ref,
             ),
-          plan: planCertificate,
-          apply: (object, step) =>
-            applyCertificateStep({ certificates, secrets, certManager, registry, recorder }, object, step),
+          plan: (snapshot) => {
+            const { object, holder } = snapshot;
+            holderWaits.set(keyOf(object.metadata), holder === undefined ? undefined : keyOf(holder));
+            return planCertificate(snapshot);
+          },
+          apply: async (object, step) => {
+            await applyCertificateStep({ certificates, secrets, certManager, registry, recorder }, object, step);
+            if (step.do === 'EndCertificates' || step.do === 'RegisterCertificate')
+              holderWaits.changed(keyOf(object.metadata));
+          },
           writeStatus: (object, status) => certificates.writeStatus(object, status),
         },
         enforcement,

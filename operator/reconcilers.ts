@@ -43,6 +43,7 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
     kinds.app.pending.start((key) => appController.enqueue(key)),
     kinds.token.pending.start((key) => tokenController.enqueue(key)),
     kinds.certificate.pending.start((key) => certificateController.enqueue(key)),
+    kinds.certificate.holderWaits.start((key) => certificateController.enqueue(key)),
     onDatabasesChange(enforcement, () => {
       const asking = world.refs('RelayApp').filter((ref) => world.apps.get(ref)?.spec.access?.countries !== undefined);
       for (const ref of asking) appController.enqueue(keyOf(ref), 'low');

@@ -37,6 +37,9 @@ describe('the key of an occasion', () => {
     expect(occasionKey({ ...upcoming, at: AT + 1 })).not.toBe(occasionKey(upcoming));
     expect(occasionKey({ ...inUse, at: AT + 1 })).toBe(occasionKey(inUse));
     expect(occasionKey({ ...dead, at: AT + 1 })).toBe(occasionKey(dead));
+    // It may be brought back, and die again.
+    const certificate = { ...dead, kind: 'ClientCertificate' } as const;
+    expect(occasionKey({ ...certificate, at: AT + 1 })).not.toBe(occasionKey(certificate));
     // Its end is declared, so somebody can put it off afterwards, and it ends another time.
     expect(occasionKey({ ...dead, why: 'Expired', at: AT + 1 })).not.toBe(occasionKey({ ...dead, why: 'Expired' }));
   });

@@ -64,12 +64,16 @@ export type Happening = Occasion extends infer Each
 
 /**
  * What makes an occasion this one: whatever has the same key was announced already. Of what somebody can put off the time is part of it, so
- * that a rotation is announced again for its new time, and one that expired, was given a later end and expired again is told of twice.
+ * that a rotation is announced again for its new time, and one that expired, was given a later end and expired again is told of twice. So it is
+ * of a certificate: `revoked: false` and a new object bring back one that had died, and it may die again.
  */
 export function occasionKey(told: Occasion): string {
   const { kind, namespace, name, what, credentialId, at } = told;
   const own = [kind, namespace, name, what, credentialId];
-  const declared =
-    what === 'RotationUpcoming' || what === 'ExpiryUpcoming' || (what === 'DiedInUse' && told.why === 'Expired');
-  return [...own, ...(declared ? [new Date(at).toISOString()] : [])].join('/');
+  const repeatable =
+    kind === 'ClientCertificate' ||
+    what === 'RotationUpcoming' ||
+    what === 'ExpiryUpcoming' ||
+    (what === 'DiedInUse' && told.why === 'Expired');
+  return [...own, ...(repeatable ? [new Date(at).toISOString()] : [])].join('/');
 }

@@ -14,6 +14,8 @@ export type CertificateAuthority = {
   readonly cert: string;
   /** A certificate for these names (`DNS:a.example`, `IP:127.0.0.1`), for servers and clients alike. @param subject its common name */
   issue(subject: string, ...names: readonly string[]): Certificate;
+  /** A client's. @param notAfter epoch ms, whole seconds count */
+  issueUntil(notAfter: number, subject: string): Certificate;
 };
 
 /** A certificate that signed itself, for these names (`DNS:a.example`, `IP:127.0.0.1`). */
@@ -35,17 +37,23 @@ export function certificateAuthority(): CertificateAuthority {
   const own = describe('test authority', authority.publicKey, extensions);
   own.setIssuer(own.subject.attributes);
   own.sign(authority.privateKey, forge.md.sha256.create());
+  const signed = (issued: forge.pki.Certificate, key: string): Certificate => {
+    issued.setIssuer(own.subject.attributes);
+    issued.sign(authority.privateKey, forge.md.sha256.create());
+    return { cert: forge.pki.certificateToPem(issued), key };
+  };
   return {
     cert: forge.pki.certificateToPem(own),
     issue: (subject, ...names) => {
       const keys = keyPair();
-      const issued = describe(subject, keys.publicKey, [
-        { name: 'extKeyUsage', serverAuth: true, clientAuth: true },
-        ...alternativeNames(names),
-      ]);
-      issued.setIssuer(own.subject.attributes);
-      issued.sign(authority.privateKey, forge.md.sha256.create());
-      return { cert: forge.pki.certificateToPem(issued), key: keys.pem };
+      const usages = { name: 'extKeyUsage', serverAuth: true, clientAuth: true };
+      return signed(describe(subject, keys.publicKey, [usages, ...alternativeNames(names)]), keys.pem);
+    },
+    issueUntil: (notAfter, subject) => {
+      const keys = keyPair();
+      const issued = describe(subject, keys.publicKey, [{ name: 'extKeyUsage', clientAuth: true }]);
+      issued.validity.notAfter = new Date(notAfter);
+      return signed(issued, keys.pem);
     },
   };
 }
