@@ -1,19 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ApiWrites, total } from '#test/parts/api-writes.ts';
 import { eventually } from '#test/parts/eventually.ts';
-import { readyAt, startInstallation, type Installation, type OperatorProcess } from '#test/parts/installation.ts';
+import { readyAt, startInstallation, type Installation } from '#test/parts/installation.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { Tenant } from '#test/parts/tenant.ts';
 
-// What this operator costs an API server, counted where it sends: `rest_client_requests_total` of every operator process. Leases are the
-// price of electing a leader and do not grow with the objects, so they are left out.
+// What this operator costs an API server. Client certificates: certificate-write-budget.test.ts.
 
 const NAMESPACE = 'budget';
 const SYSTEM = 'budget-system';
 const APPS = 10;
 const TOKENS = 10;
-const LINE = /^rest_client_requests_total\{(.*)\} (\d+)$/;
-
-type Writes = Readonly<Record<string, number>>;
 
 describeOnControlPlane('the write budget', (cluster) => {
   const tenant = new Tenant(cluster, NAMESPACE);
@@ -35,30 +32,7 @@ describeOnControlPlane('the write budget', (cluster) => {
     await installation?.[Symbol.asyncDispose]();
   });
 
-  const running = (): OperatorProcess[] => installation.operators.filter(({ process }) => !process.ended);
-  const metricsOf = async ({ metricsUrl }: OperatorProcess): Promise<string[]> =>
-    (await (await fetch(metricsUrl)).text()).split('\n');
-
-  /** Writes so far by `METHOD resource`, of all operators that run. */
-  const writes = async (): Promise<Writes> => {
-    const counted: Record<string, number> = {};
-    for (const line of (await Promise.all(running().map(metricsOf))).flat()) {
-      const [, labels = '', count = '0'] = LINE.exec(line) ?? [];
-      const { method = 'GET', resource = '' } = Object.fromEntries(
-        [...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]),
-      ) as Record<string, string>;
-      if (method === 'GET' || resource === 'leases') continue;
-      counted[`${method} ${resource}`] = (counted[`${method} ${resource}`] ?? 0) + Number(count);
-    }
-    return counted;
-  };
-  const since = (before: Writes, after: Writes): Writes =>
-    Object.fromEntries(
-      Object.entries(after)
-        .map(([what, count]) => [what, count - (before[what] ?? 0)] as const)
-        .filter(([, count]) => count > 0),
-    );
-  const total = (counted: Writes): number => Object.values(counted).reduce((sum, count) => sum + count, 0);
+  const writes = new ApiWrites(() => installation);
 
   /** Everything that is to be at rest: its version, which every write would change. */
   const versions = async (): Promise<readonly string[]> =>
@@ -76,17 +50,6 @@ describeOnControlPlane('the write budget', (cluster) => {
     await tenant.kubectl('delete', 'relayapp', 'barrier', '--timeout=60s');
   };
 
-  /** What an operation costs each of these, one after the other: the one in the middle, because a status that waited in vain for a slow machine is written twice. */
-  const middle = async (names: readonly string[], operation: (name: string) => Promise<unknown>): Promise<Writes> => {
-    const costs: Writes[] = [];
-    for (const name of names) {
-      const before = await writes();
-      await operation(name);
-      costs.push(since(before, await writes()));
-    }
-    return costs.toSorted((a, b) => total(a) - total(b))[Math.floor(costs.length / 2)] ?? {};
-  };
-
   test('a RelayApp, a RelayToken: three writes to create, two to delete', async () => {
     const names = ['one', 'two', 'three', 'four', 'five'];
     const settle = async (object: object, kind: 'RelayApp' | 'RelayToken', name: string): Promise<void> => {
@@ -94,10 +57,10 @@ describeOnControlPlane('the write budget', (cluster) => {
       await tenant.condition(kind, name, 'Enforced', { status: 'True' });
     };
     const remove = (kind: string) => (name: string) => tenant.kubectl('delete', kind, name, '--timeout=60s');
-    const app = await middle(names, (name) => settle(tenant.app(name), 'RelayApp', name));
-    const token = await middle(names, (name) => settle(tenant.token(name, name), 'RelayToken', name));
-    const removedToken = await middle(names, remove('relaytoken'));
-    const removedApp = await middle(names, remove('relayapp'));
+    const app = await writes.middle(names, (name) => settle(tenant.app(name), 'RelayApp', name));
+    const token = await writes.middle(names, (name) => settle(tenant.token(name, name), 'RelayToken', name));
+    const removedToken = await writes.middle(names, remove('relaytoken'));
+    const removedApp = await writes.middle(names, remove('relayapp'));
     console.log('writes', JSON.stringify({ app, token, removedToken, removedApp }));
     expect(app).toEqual({ 'PATCH relayapps': 2, 'PATCH secrets': 1 });
     expect(token).toEqual({ 'PATCH relaytokens': 2, 'PATCH secrets': 1 });
@@ -106,11 +69,11 @@ describeOnControlPlane('the write budget', (cluster) => {
   });
 
   test('many at once, tokens before their apps: the Secret once, and the waiting is said once', async () => {
-    const before = await writes();
+    const before = await writes.soFar();
     const names = Array.from({ length: TOKENS - 1 }, (_, index) => `many-${index}`);
     await tenant.apply(...names.map((name) => tenant.token(name, name)), ...names.map((name) => tenant.app(name)));
     await tenant.settled(APPS + TOKENS);
-    const spent = since(before, await writes());
+    const spent = await writes.since(before);
     console.log(`writes to create ${2 * names.length} objects at once: ${JSON.stringify(spent)} = ${total(spent)}`);
     expect(spent['PATCH secrets']).toBe(2 * names.length);
     // Finalizer, Ready, and Enforced when the relays took longer than a status waits for them.
@@ -136,13 +99,13 @@ describeOnControlPlane('the write budget', (cluster) => {
     expect(await versions()).toEqual(atRest);
 
     // A rollout of the operator: the new leader looks at every object.
-    const former = running();
+    const former = writes.running();
     const fresh = [await installation.startOperator('operator-2'), await installation.startOperator('operator-3')];
     await Promise.all(fresh.map(({ process, healthUrl }) => readyAt(`${healthUrl}/readyz`, process)));
     for (const { process } of former) await process.stop();
     await eventually(
       async () => {
-        const lines = (await Promise.all(running().map(metricsOf))).flat();
+        const lines = await writes.metrics();
         const count = (kind: string): number =>
           lines
             .filter((line) => line.startsWith('controller_runtime_reconcile_total') && line.includes(`"${kind}"`))
@@ -151,7 +114,7 @@ describeOnControlPlane('the write budget', (cluster) => {
       },
       { timeout: 60_000, interval: 200, describe: 'the new leader has reconciled every object' },
     );
-    expect(await writes()).toEqual({});
+    expect(await writes.soFar()).toEqual({});
     await barrier();
     expect(await versions()).toEqual(atRest);
     console.log(`writes for ${APPS + TOKENS} objects at rest, over two scalings and a new leader: 0`);
@@ -186,16 +149,16 @@ describeOnControlPlane('the write budget', (cluster) => {
       await tenant.patch(`relayapp/${name}`, { spec: { webhooks: webhooks(name) } });
       await enforcedAfter(name, revision);
     }
-    const edited = await middle(names, async (name) => {
+    const edited = await writes.middle(names, async (name) => {
       const revision = await revisionOf(name);
       await tenant.apply(secret(name, '2'));
       await enforcedAfter(name, revision);
     });
-    const before = await writes();
+    const before = await writes.soFar();
     await tenant.kubectl('annotate', 'secret', ...names.map((name) => `headers-${name}`), 'example.com/note=theirs');
     await tenant.apply({ ...secret('nobodys', '1') });
     await barrier();
-    const noted = since(before, await writes());
+    const noted = await writes.since(before);
     console.log('writes', JSON.stringify({ edited, noted }));
     expect(edited).toEqual({ 'PATCH relayapps': 1 });
     // The barrier's own.
@@ -216,14 +179,14 @@ describeOnControlPlane('the write budget', (cluster) => {
       await tenant.patch(`relayapp/${name}`, { spec: { rotation: { overlap: '40s', deadline: '40s' } } });
       await tenant.condition('RelayApp', name, 'Enforced', { status: 'True' });
     }
-    const rotated = await middle(names, async (name) => {
+    const rotated = await writes.middle(names, async (name) => {
       await tenant.kubectl('annotate', 'relayapp', name, 'relay-operator.dev/rotate=now');
       await reaches(name, 'Retiring,Active');
       await tenant.condition('RelayApp', name, 'Enforced', { status: 'True' });
     });
-    const before = await writes();
+    const before = await writes.soFar();
     for (const name of names) await reaches(name, 'Active');
-    const ended = since(before, await writes());
+    const ended = await writes.since(before);
     console.log('writes', JSON.stringify({ rotated, ended }));
     const { 'PATCH events': events = 0, ...others } = rotated;
     expect(others).toEqual({ 'POST secrets': 1, 'PATCH secrets': 1, 'DELETE secrets': 1, 'PATCH relayapps': 1 });
@@ -235,7 +198,7 @@ describeOnControlPlane('the write budget', (cluster) => {
 
   test('the scopes of a token: one write for each edit, and no new token', async () => {
     const names = ['many-0', 'many-1', 'many-2', 'many-3', 'many-4'];
-    const cost = await middle(names, async (name) => {
+    const cost = await writes.middle(names, async (name) => {
       await tenant.patch(`relaytoken/${name}`, { spec: { scopes: ['events:publish'] } });
       await tenant.condition('RelayToken', name, 'Enforced', { status: 'True' });
     });
@@ -245,7 +208,7 @@ describeOnControlPlane('the write budget', (cluster) => {
 
   test('a rotation of a token: staged, handed out, put away, an event and one status', async () => {
     const names = ['many-0', 'many-1', 'many-2', 'many-3', 'many-4'];
-    const cost = await middle(names, async (name) => {
+    const cost = await writes.middle(names, async (name) => {
       const token = await tenant.value(`${name}-token`, 'RELAY_TOKEN');
       await tenant.kubectl('annotate', 'relaytoken', name, 'relay-operator.dev/rotate=now');
       await tenant.until(
@@ -259,8 +222,8 @@ describeOnControlPlane('the write budget', (cluster) => {
       await tenant.condition('RelayToken', name, 'Enforced', { status: 'True' });
     });
     console.log('writes', JSON.stringify({ rotation: cost }));
-    const { 'PATCH events': events = 0, ...writes } = cost;
-    expect(writes).toEqual({ 'POST secrets': 1, 'PATCH secrets': 1, 'DELETE secrets': 1, 'PATCH relaytokens': 1 });
+    const { 'PATCH events': events = 0, ...others } = cost;
+    expect(others).toEqual({ 'POST secrets': 1, 'PATCH secrets': 1, 'DELETE secrets': 1, 'PATCH relaytokens': 1 });
     expect(events).toBeLessThanOrEqual(1);
   });
 });

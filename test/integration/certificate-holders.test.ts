@@ -93,6 +93,9 @@ test('its holder is deleted', async () => {
 });
 
 test('its holder names another one', async () => {
+  await declare('ClientCertificate', 'unconcerned', certificate('fe'.repeat(32)));
+  expect(await reconciled('unconcerned')).toBe('Reconciled');
+  expect(woken).toEqual([]);
   await declare('ClientCertificate', 'first', certificate(OTHER));
   expect(await reconciled('first')).toBe('Reconciled');
   expect(woken).toEqual(['shop/rival']);
