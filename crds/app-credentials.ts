@@ -91,7 +91,7 @@ export const keyRotation = withRotationRules(
     notify: notify
       .optional()
       .describe(
-        'Mail addresses that are told of what happens to the keys of this app and to its tokens: before a rotation, when it happened, before an expiry, and when one that was in use is gone.',
+        'Mail addresses that are told of what happens to the keys of this app, to its tokens and client certificates: before a rotation, when it happened, before an expiry, and when one that was in use is gone.',
       ),
   }),
 );

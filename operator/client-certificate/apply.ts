@@ -1,5 +1,5 @@
 import type { ClientCertificate } from '#crds/client-certificate.ts';
-import { TransientError } from '../engine/errors.ts';
+import { tellRefusal } from '../reconcile/told-refusal.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { CertManager, DesiredCertificate } from '../world/cert-manager.ts';
 import type { Objects } from '../world/objects.ts';
@@ -45,22 +45,12 @@ export async function applyCertificateStep(
   }
 }
 
-/** A refusal that is about this Certificate (cert-manager's webhook, a policy, a quota) is told to whoever looks at the object. */
-async function applyCertificate(
+function applyCertificate(
   { certManager, recorder }: CertificateSinks,
   object: ClientCertificate,
   desired: DesiredCertificate,
 ): Promise<void> {
-  try {
-    await certManager.apply(desired);
-  } catch (error) {
-    if (error instanceof TransientError && !error.quiet && error.backend === undefined)
-      recorder.event(
-        object,
-        'Warning',
-        'CertificateNotWritten',
-        `Certificate ${desired.name} could not be written: ${error.message}`,
-      );
-    throw error;
-  }
+  const told = (error: Error): string => `Certificate ${desired.name} could not be written: ${error.message}`;
+  const refusal = { recorder, object, reason: 'CertificateNotWritten', message: told } as const;
+  return tellRefusal(refusal, () => certManager.apply(desired));
 }

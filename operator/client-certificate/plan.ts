@@ -2,6 +2,7 @@ import { FINALIZER } from '#crds/api-group.ts';
 import { REASON } from '#crds/conditions.ts';
 import { defaultedCertificate } from '#crds/client-certificate.ts';
 import type { Announcements } from '../notifications/announcement.ts';
+import { waitForApp } from '../reconcile/app-wait.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import type { CertificateRow } from '../registry/certificate-registry.ts';
 import { died, noticesOf, untold } from './announcements.ts';
@@ -13,9 +14,6 @@ import { blockedPlan, revokedPlan, settledPlan, waitingPlan } from './status.ts'
 import type { CertificatePlan, CertificateStep } from './step.ts';
 
 const DONE = { kind: 'done' } as const;
-
-/** How long a new certificate waits for its app before it says so. */
-const PATIENCE_MS = 2_000;
 
 /** Decides the next steps for one client certificate. Pure: golden pairs in `testdata/` are its test. */
 export function planCertificate(snapshot: CertificateSnapshot): CertificatePlan {
@@ -44,22 +42,14 @@ function planUntold(snapshot: CertificateSnapshot): CertificatePlan {
   const { source, revoked, appName } = defaultedCertificate(object.metadata.name, object.spec);
   // Before everything else: killing a certificate depends on nothing.
   if (revoked) return planRevoked(snapshot);
-  // Applied together with its app, it waits a moment without a word: the app's registration reconciles it, and saves a write.
-  const age = Math.max(0, snapshot.now - Date.parse(object.metadata.creationTimestamp ?? ''));
-  const young = PATIENCE_MS - age;
-  if (app.kind !== 'registered' && young > 0) return { steps: [], outcome: { kind: 'requeueAfter', ms: young } };
-  if (app.kind === 'absent')
-    return waitingPlan(
-      snapshot,
-      REASON.AppNotFound,
-      `no RelayApp ${appName} in namespace ${object.metadata.namespace}`,
-    );
-  if (app.kind === 'unregistered')
-    return waitingPlan(snapshot, REASON.AppNotReady, `RelayApp ${appName} is not registered yet`);
+  const wait = waitForApp(app, appName, object.metadata, snapshot.now);
+  if (wait.kind === 'patient') return { steps: [], outcome: { kind: 'requeueAfter', ms: wait.ms } };
+  if (wait.kind === 'told') return waitingPlan(snapshot, wait.reason, wait.message);
+  const { appId } = wait;
   // Of an app that was deleted and registered anew, and replaced ones whose time is over.
-  const over = live(rows).filter((row) => row.appId !== app.appId || isOver(row, snapshot.now));
+  const over = live(rows).filter((row) => row.appId !== appId || isOver(row, snapshot.now));
   if (over.length > 0) return end(over, 'Ended', 'over', died(snapshot, over, 'AppDeleted'));
-  if (source.kind === 'issue') return planIssue(snapshot, source, app.appId);
+  if (source.kind === 'issue') return planIssue(snapshot, source, appId);
 
   const leftover = issuedLeftover(snapshot);
   if (leftover !== undefined) return step(leftover);
@@ -67,7 +57,7 @@ function planUntold(snapshot: CertificateSnapshot): CertificatePlan {
   if (presented === undefined) throw new Error('a certificate that is not issued is always presented');
   // What is registered stays in force: a mistake in an edit is no kill switch.
   if ('reason' in presented) return blockedPlan(snapshot, presented.reason, presented.message);
-  return planPresented(snapshot, presented, app.appId);
+  return planPresented(snapshot, presented, appId);
 }
 
 /** `spec.certificate` and `spec.fingerprint`: exactly what is presented is registered, and an edit replaces at once. */

@@ -1,15 +1,15 @@
 import { CONDITION, REASON, type Reason } from '#crds/conditions.ts';
 import { defaultedCertificate, type ClientCertificateStatus } from '#crds/client-certificate.ts';
 import {
+  blocked,
   conditionsOf,
   credentialsReady,
   findCondition,
   isLatched,
   notReady,
   ready,
-  reconciling,
   reportEnforced,
-  stalled,
+  waiting,
   warning,
   type DesiredCondition,
 } from '../reconcile/conditions.ts';
@@ -53,18 +53,12 @@ export function waitingPlan(
   message: string,
   ms: number = Number.POSITIVE_INFINITY,
 ): CertificatePlan {
-  const conditions = [
-    notReady(reason, message),
-    credentialsReady('False', reason, message),
-    reconciling(reason, message),
-  ];
-  return published(snapshot, conditions, ms);
+  return published(snapshot, waiting(reason, message), ms);
 }
 
 /** A person must change something. Looked at again now and then: what is in the way may be an object that nothing tells of. */
 export function blockedPlan(snapshot: CertificateSnapshot, reason: Reason, message: string): CertificatePlan {
-  const conditions = [notReady(reason, message), credentialsReady('False', reason, message), stalled(reason, message)];
-  return published(snapshot, conditions, 30_000);
+  return published(snapshot, blocked(reason, message), 30_000);
 }
 
 /** The status of any situation: what is registered stays in force, and the status goes on to say what the relays make of it. */

@@ -37,8 +37,18 @@ export function stalled(reason: Reason, message: string): DesiredCondition {
 }
 
 /** kstatus: only while True. Waiting for something that comes by itself. */
-export function reconciling(reason: Reason, message: string): DesiredCondition {
+function reconciling(reason: Reason, message: string): DesiredCondition {
   return { type: CONDITION.Reconciling, status: 'True', reason, message };
+}
+
+/** Of an object that has nothing to hand out yet: what is missing comes by itself. */
+export function waiting(reason: Reason, message: string): readonly DesiredCondition[] {
+  return [notReady(reason, message), credentialsReady('False', reason, message), reconciling(reason, message)];
+}
+
+/** The same, and a person must change something. */
+export function blocked(reason: Reason, message: string): readonly DesiredCondition[] {
+  return [notReady(reason, message), credentialsReady('False', reason, message), stalled(reason, message)];
 }
 
 /** Something that works and that somebody should look at all the same. */

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FINALIZER } from '#crds/api-group.ts';
-import { REASON } from '#crds/conditions.ts';
 import { defaultedToken, type DefaultedToken } from '#crds/relay-token.ts';
 import { occasionKey } from '../notifications/occasion.ts';
+import { waitForApp } from '../reconcile/app-wait.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
 import type { MintToken, TokenPolicy, TokenRow } from '../registry/token-registry.ts';
@@ -19,8 +19,6 @@ import { blockedPlan, revokedPlan, settledPlan, waitingPlan } from './status.ts'
 
 const DONE = { kind: 'done' } as const;
 
-/** How long a new token waits for its app before it says so. */
-const PATIENCE_MS = 2_000;
 /** A Secret that is deleted over and over leaves this many replaced tokens at the most. */
 const MOST_REPLACED = 8;
 
@@ -43,22 +41,11 @@ export function planToken(snapshot: TokenSnapshot): TokenPlan {
     const message = `Secret ${spec.secretName} exists and is not this token's (${snapshot.secret.why}): delete it, or choose another spec.secretName`;
     return blockedPlan(snapshot, message);
   }
-  const { app } = snapshot;
-  // Applied together with its app, it waits a moment without a word: the app's registration reconciles it, and saves a write.
-  const age = Math.max(0, snapshot.now - Date.parse(object.metadata.creationTimestamp ?? ''));
-  const young = PATIENCE_MS - age;
-  if (app.kind !== 'registered' && young > 0) return { steps: [], outcome: { kind: 'requeueAfter', ms: young } };
-  if (app.kind === 'absent') {
-    return waitingPlan(
-      snapshot,
-      REASON.AppNotFound,
-      `no RelayApp ${spec.appName} in namespace ${object.metadata.namespace}`,
-    );
-  }
-  if (app.kind === 'unregistered')
-    return waitingPlan(snapshot, REASON.AppNotReady, `RelayApp ${spec.appName} is not registered yet`);
+  const wait = waitForApp(snapshot.app, spec.appName, object.metadata, snapshot.now);
+  if (wait.kind === 'patient') return { steps: [], outcome: { kind: 'requeueAfter', ms: wait.ms } };
+  if (wait.kind === 'told') return waitingPlan(snapshot, wait.reason, wait.message);
   // Tokens of an app that was deleted and registered anew.
-  const orphans = live(snapshot.rows).filter((row) => row.appId !== app.appId);
+  const orphans = live(snapshot.rows).filter((row) => row.appId !== wait.appId);
   if (orphans.length > 0)
     return step({
       do: 'RevokeTokens',
@@ -66,7 +53,7 @@ export function planToken(snapshot: TokenSnapshot): TokenPlan {
       reason: 'app registered anew',
       announce: died(snapshot, spec, working(orphans), 'AppDeleted'),
     });
-  return planLive(snapshot, spec, app.appId);
+  return planLive(snapshot, spec, wait.appId);
 }
 
 function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string): TokenPlan {

@@ -1,15 +1,15 @@
 import { CONDITION, REASON, type Reason } from '#crds/conditions.ts';
 import { defaultedToken, type DefaultedToken, type RelayTokenStatus } from '#crds/relay-token.ts';
 import {
+  blocked,
   conditionsOf,
   credentialsReady,
   findCondition,
   isLatched,
   notReady,
   ready,
-  reconciling,
   reportEnforced,
-  stalled,
+  waiting,
   warning,
   type Caution,
   type DesiredCondition,
@@ -97,26 +97,12 @@ export function revokedPlan(snapshot: TokenSnapshot): TokenPlan {
 
 /** The app comes by itself, and its arrival reconciles this token. */
 export function waitingPlan(snapshot: TokenSnapshot, reason: Reason, message: string): TokenPlan {
-  return unpublished(
-    snapshot,
-    [notReady(reason, message), credentialsReady('False', reason, message), reconciling(reason, message)],
-    {
-      kind: 'done',
-    },
-  );
+  return unpublished(snapshot, waiting(reason, message), { kind: 'done' });
 }
 
 /** A person must change something. Looked at again now and then: a foreign Secret carries no label of ours, so nothing tells when it goes. */
 export function blockedPlan(snapshot: TokenSnapshot, message: string): TokenPlan {
-  const reason = REASON.Conflict;
-  return unpublished(
-    snapshot,
-    [notReady(reason, message), credentialsReady('False', reason, message), stalled(reason, message)],
-    {
-      kind: 'requeueAfter',
-      ms: 30_000,
-    },
-  );
+  return unpublished(snapshot, blocked(REASON.Conflict, message), { kind: 'requeueAfter', ms: 30_000 });
 }
 
 type Published = {

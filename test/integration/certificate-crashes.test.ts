@@ -80,12 +80,12 @@ const one = (at: string, which: Which) => ({
 /** Of one that was made elsewhere: an edit replaces at once. */
 const DECLARED = {
   calls: [
-    ...['addFinalizer', 'registerCertificate', 'writeStatus', 'announce'],
-    ...['registerCertificate', 'writeStatus'],
-    ...['endCertificates', 'writeStatus'],
-    ...['registerCertificate', 'writeStatus'],
-    ...['endCertificates', 'removeFinalizer'],
-  ],
+    'addFinalizer registerCertificate writeStatus announce',
+    'registerCertificate writeStatus',
+    'endCertificates writeStatus',
+    'registerCertificate writeStatus',
+    'endCertificates removeFinalizer',
+  ].join(' '),
   life: {
     stations: [
       { ...one('registered', 'first'), rows: ['first Active'], issued: NOTHING },
@@ -102,13 +102,13 @@ const DECLARED = {
 /** Of one that cert-manager issues: old and new overlap, and a revoked one never comes back. */
 const ISSUED = {
   calls: [
-    ...['addFinalizer', 'apply', 'registerCertificate', 'writeStatus'],
-    ...['registerCertificate', 'writeStatus'],
-    ...['endCertificates', 'writeStatus'],
-    ...['endCertificates', 'delete', 'delete', 'writeStatus'],
-    ...['apply', 'registerCertificate', 'writeStatus'],
-    ...['endCertificates', 'delete', 'delete', 'removeFinalizer'],
-  ],
+    'addFinalizer apply registerCertificate writeStatus',
+    'registerCertificate writeStatus',
+    'endCertificates writeStatus',
+    'endCertificates delete delete writeStatus',
+    'apply registerCertificate writeStatus',
+    'endCertificates delete delete removeFinalizer',
+  ].join(' '),
   life: {
     stations: [
       { ...one('registered', 'first'), rows: ['first Active'], issued: BOTH },
@@ -368,7 +368,7 @@ describe.each(SOURCES)('a client certificate by %s, whose operator is killed bef
 
   test('every station is the same, and each occasion is told once', { timeout: 300_000 }, async () => {
     const whole = await live('whole', undefined);
-    expect(whole).toEqual(source === 'issue' ? ISSUED : DECLARED);
+    expect({ ...whole, calls: whole.calls.join(' ') }).toEqual(source === 'issue' ? ISSUED : DECLARED);
     for (let call = 1; call <= whole.calls.length; call += 1) {
       for (const when of ['before', 'after'] as const) {
         const label = `${when} ${whole.calls[call - 1]} (${call})`;
