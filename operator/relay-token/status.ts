@@ -107,16 +107,15 @@ export function waitingPlan(snapshot: TokenSnapshot, reason: Reason, message: st
 }
 
 /** A person must change something. Looked at again now and then: a foreign Secret carries no label of ours, so nothing tells when it goes. */
-export function blockedPlan(snapshot: TokenSnapshot, message: string): TokenPlan {
+export function blockedPlan(snapshot: TokenSnapshot, message: string, cautions: readonly Caution[]): TokenPlan {
   const reason = REASON.Conflict;
-  return unpublished(
+  const plan = unpublished(
     snapshot,
     [notReady(reason, message), credentialsReady('False', reason, message), stalled(reason, message)],
-    {
-      kind: 'requeueAfter',
-      ms: 30_000,
-    },
+    { kind: 'requeueAfter', ms: 30_000 },
+    cautions,
   );
+  return cautions.length === 0 ? plan : { ...plan, oldInUse: cautions.length };
 }
 
 type Published = {
@@ -163,6 +162,7 @@ function unpublished(
   snapshot: TokenSnapshot,
   conditions: readonly DesiredCondition[],
   outcome: TokenPlan['outcome'],
+  cautions: readonly Caution[] = [],
 ): TokenPlan {
   const { object, now } = snapshot;
   const { generation } = object.metadata;
@@ -174,7 +174,7 @@ function unpublished(
       observedGeneration: generation,
       conditions: conditionsOf({ former, now, generation }, [
         ...conditions,
-        warning(fullAccess(object)),
+        warning([...fullAccess(object), ...cautions]),
         findCondition(former, CONDITION.Enforced),
       ]),
     },
