@@ -49,6 +49,7 @@ async function run({ state: name, event }: Row, kind: SubjectName): Promise<stri
   const { installation, history } = found;
   await installation.goTo(history.base);
   const invariants = new Invariants(installation);
+  invariants.carefulReader();
   installation.onLook(
     () => invariants.look(),
     () => invariants.carefulReader(),
