@@ -38,8 +38,11 @@ export function planToken(snapshot: TokenSnapshot): TokenPlan {
   const others = working(snapshot.rows).filter((row) => !isDeepStrictEqual(row.policy, policy));
   if (others.length > 0) return step({ do: 'SetPolicy', hashes: others.map((row) => row.sha256), policy });
   if (snapshot.secret.kind === 'foreign') {
+    // A replaced token that is used stays, and one that is not goes, whatever is in the way of the next one.
+    const { steps, cautions } = planRetirements(snapshot, spec);
+    if (steps.length > 0) return { steps, outcome: DONE };
     const message = `Secret ${spec.secretName} exists and is not this token's (${snapshot.secret.why}): delete it, or choose another spec.secretName`;
-    return blockedPlan(snapshot, message);
+    return blockedPlan(snapshot, message, cautions);
   }
   const wait = waitForApp(snapshot.app, spec.appName, object.metadata, snapshot.now);
   if (wait.kind === 'patient') return { steps: [], outcome: { kind: 'requeueAfter', ms: wait.ms } };

@@ -101,8 +101,9 @@ export function waitingPlan(snapshot: TokenSnapshot, reason: Reason, message: st
 }
 
 /** A person must change something. Looked at again now and then: a foreign Secret carries no label of ours, so nothing tells when it goes. */
-export function blockedPlan(snapshot: TokenSnapshot, message: string): TokenPlan {
-  return unpublished(snapshot, blocked(REASON.Conflict, message), { kind: 'requeueAfter', ms: 30_000 });
+export function blockedPlan(snapshot: TokenSnapshot, message: string, cautions: readonly Caution[]): TokenPlan {
+  const plan = unpublished(snapshot, blocked(REASON.Conflict, message), { kind: 'requeueAfter', ms: 30_000 }, cautions);
+  return cautions.length === 0 ? plan : { ...plan, oldInUse: cautions.length };
 }
 
 type Published = {
@@ -149,6 +150,7 @@ function unpublished(
   snapshot: TokenSnapshot,
   conditions: readonly DesiredCondition[],
   outcome: TokenPlan['outcome'],
+  cautions: readonly Caution[] = [],
 ): TokenPlan {
   const { object, now } = snapshot;
   const { generation } = object.metadata;
@@ -160,7 +162,7 @@ function unpublished(
       observedGeneration: generation,
       conditions: conditionsOf({ former, now, generation }, [
         ...conditions,
-        warning(fullAccess(object)),
+        warning([...fullAccess(object), ...cautions]),
         findCondition(former, CONDITION.Enforced),
       ]),
     },

@@ -25,6 +25,12 @@ export type SimulatedOperatorOptions = {
   readonly view: () => DirectoryView;
   readonly uses: CredentialUses;
   readonly strike: (call: string) => boolean;
+  /** Lets the relays hear of what was committed, while a status waits for them. Default: nobody hears anything meanwhile. */
+  readonly reached?: () => Promise<void>;
+  /** It leads, under this term. */
+  readonly onTerm?: (term: number) => void;
+  /** A reconcile failed, and not for a race that it lost; it is tried again. Default: it is an error of the test. */
+  readonly onTrouble?: (error: unknown) => void;
 };
 
 const log = pino({ level: 'silent' });
@@ -55,8 +61,9 @@ export class SimulatedOperator implements AsyncDisposable {
 
   /** A new process: a new term, caches read anew. Everything is looked at once. */
   async start(): Promise<void> {
-    const { pool, encryption, directory, folder, data, now, view, uses, strike } = this.#options;
+    const { pool, encryption, directory, folder, data, now, view, uses, strike, reached, onTerm } = this.#options;
     const { term } = await createRegistryLog({ pool, keyring: directory, random: randomBytes }).takeOver();
+    onTerm?.(term);
     const commit = createDirectoryCommit({ pool, keyring: directory, term: () => term, onCommitted: () => {} });
     const rings = { installation: 'simulated', encryption, directory };
     const registry = mortal(
@@ -66,13 +73,13 @@ export class SimulatedOperator implements AsyncDisposable {
     );
     const opened = await openFolderWorld(folder, data, now);
     const { world } = opened;
-    const enforcement: Enforcement = { view, reached: () => Promise.resolve(), onChange: () => () => {} };
+    const enforcement: Enforcement = { view, reached: reached ?? (() => Promise.resolve()), onChange: () => () => {} };
     this.#world = opened;
     this.#kinds = createKindReconciles({
       world: {
         apps: mortal(world.apps, 'apps', strike),
         tokens: mortal(world.tokens, 'tokens', strike),
-        certificates: world.certificates,
+        certificates: mortal(world.certificates, 'certificates', strike),
         certManager: world.certManager,
         secrets: mortal(world.secrets, 'secrets', strike),
         recorder: world.recorder,
@@ -98,6 +105,17 @@ export class SimulatedOperator implements AsyncDisposable {
     this.#world = undefined;
   }
 
+  /** Reads the manifests again, and sees who has edited a Secret. */
+  async look(): Promise<void> {
+    await this.#world?.look();
+    this.#world?.world.noticeSecretEdits();
+  }
+
+  /** Every object is due, as at a resync. */
+  resync(): void {
+    this.#due.clear();
+  }
+
   /** Looks at every object that is due, or that changed; says whether there was any. A kill ends it, and the process. */
   async work(): Promise<boolean> {
     if (this.#kinds === undefined || this.#world === undefined) return false;
@@ -106,6 +124,7 @@ export class SimulatedOperator implements AsyncDisposable {
     for (const [kind, reconcile] of [
       ['RelayApp', this.#kinds.app.reconcile],
       ['RelayToken', this.#kinds.token.reconcile],
+      ['ClientCertificate', this.#kinds.certificate.reconcile],
     ] as const) {
       for (const ref of this.#world.world.refs(kind)) {
         const key = keyOf(ref);
@@ -121,7 +140,10 @@ export class SimulatedOperator implements AsyncDisposable {
             await this.stop();
             return true;
           }
-          if (!(error instanceof TransientError && error.quiet)) throw error;
+          if (!(error instanceof TransientError && error.quiet)) {
+            if (this.#options.onTrouble === undefined) throw error;
+            this.#options.onTrouble(error);
+          }
           this.#due.set(name, now());
         }
       }

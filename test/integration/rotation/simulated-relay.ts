@@ -1,17 +1,20 @@
 import type pg from 'pg';
-import { signCheckpoint } from '#crds/directory/checkpoint.ts';
+import { signCheckpoint, type Checkpoint } from '#crds/directory/checkpoint.ts';
 import type { Keyring } from '#crds/keyring.ts';
 import type { MemberView } from '#operator/directory/enforcement.ts';
 import { tokenHash } from '#crds/token-format.ts';
 import { DirectoryIndex } from '#relay/directory/directory.ts';
 import { EntryTable } from '#relay/directory/entry-table.ts';
-import { splitKey } from '#relay/directory/decode-entry.ts';
+import { splitCertificateName, splitKey } from '#relay/directory/decode-entry.ts';
+import type { DirectoryFeed } from '#relay/directory/feed.ts';
+import { loadTable } from '#relay/directory/load.ts';
 import { firstRefusal } from '#relay/gate/gate.ts';
 import type { RefusalCode } from '#relay/gate/refusals.ts';
 import type { HttpVisit } from '#relay/gate/visit.ts';
 
 export type BearerCall = { readonly appId: string; readonly token: string };
 export type KeyCall = { readonly appId: string; readonly key: string; readonly secret: string };
+export type CertificateCall = { readonly appId: string; readonly sha256: string };
 
 /** A relay's decisions without its sockets: the real entry table over what PostgreSQL holds, and the real gate. */
 export class SimulatedRelay {
@@ -65,10 +68,32 @@ export class SimulatedRelay {
     const snapshot = entries.rows.map(({ key, text }) => [key, text] as const);
     const table = EntryTable.load(this.#keyring, head, snapshot, [], old);
     if (!(table instanceof EntryTable)) throw new Error(`relay ${this.id} cannot load the directory: ${table}`);
+    this.#take(table, old);
+  }
+
+  /** As {@link follow}, of what the link between operator and relays holds. What cannot be loaded leaves it as it is. */
+  async load(feed: DirectoryFeed): Promise<void> {
+    if (this.lagging) return;
+    const old = this.#table;
+    const head = await feed.head();
+    if (head?.epoch === old?.checkpoint.epoch && head?.revision === old?.checkpoint.revision) return;
+    const table = await loadTable(this.#keyring, feed, old);
+    if (table instanceof EntryTable) this.#take(table, old);
+  }
+
+  get checkpoint(): Checkpoint | undefined {
+    return this.#table?.checkpoint;
+  }
+
+  #take(table: EntryTable, old: EntryTable | undefined): void {
     for (const { key, content } of table.changesSince(old)) {
       const [kind, name] = splitKey(key);
       if (kind === 'app') this.#index.setApp(name, content?.kind === 'app' ? content.app : undefined);
       if (kind === 'token') this.#index.setToken(name, content?.kind === 'token' ? content.token : undefined);
+      if (kind === 'certificate') {
+        const [appId, sha256] = splitCertificateName(name);
+        this.#index.setCertificate(appId, sha256, content?.kind === 'certificate' ? content.certificate : undefined);
+      }
     }
     this.#table = table;
   }
@@ -97,6 +122,17 @@ export class SimulatedRelay {
       .appById(appId)
       ?.keys.find((candidate) => candidate.key === key && candidate.secret.reveal() === secret);
     return { refusal, credential: verified?.id ?? '' };
+  }
+
+  /** With this client certificate, and a key that the app has. */
+  certificate({ appId, sha256 }: CertificateCall): RefusalCode | undefined {
+    const registration = this.#index.certificateOf(appId, sha256);
+    const [key] = this.#index.appById(appId)?.keys ?? [];
+    const credential = { method: 'keyAndSecret', key: key?.key ?? '', secret: key?.secret.reveal() ?? '' } as const;
+    return firstRefusal(
+      { ...this.#visit(appId, { credential, token: undefined }), certificate: { sha256 }, registration },
+      'arrival',
+    );
   }
 
   #visit(appId: string, how: Pick<HttpVisit, 'credential' | 'token'>): HttpVisit {
