@@ -62,15 +62,16 @@ export class WebhookEndpoint implements AsyncDisposable {
     return this.posts.filter((post) => post.path === path).flatMap(({ events }) => events);
   }
 
-  /** Waits until an event like this was told; resolves to its POST. */
-  told(wanted: Partial<WebhookEvent>, timeout = 15_000): Promise<ReceivedPost> {
+  /** Waits until an event like this was told; resolves to its POST. @param path of the webhook; default: whichever was first */
+  told(wanted: Partial<WebhookEvent>, timeout = 15_000, path?: string): Promise<ReceivedPost> {
     const fits = (event: object): boolean =>
       Object.entries(wanted).every(([name, value]) =>
         Object.entries(event).some(([k, v]) => k === name && v === value),
       );
-    return eventually(() => this.posts.find(({ events }) => events.some(fits)), {
+    const posts = (): readonly ReceivedPost[] => this.posts.filter((post) => path === undefined || post.path === path);
+    return eventually(() => posts().find(({ events }) => events.some(fits)), {
       timeout,
-      describe: `a webhook with ${JSON.stringify(wanted)} among ${JSON.stringify(this.posts.map(({ events }) => events))}`,
+      describe: `a webhook with ${JSON.stringify(wanted)} among ${JSON.stringify(posts().map(({ events }) => events))}`,
     });
   }
 

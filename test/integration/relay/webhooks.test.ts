@@ -99,7 +99,7 @@ test('what happens on channels is told over HTTPS, with headers from the Secret;
   await subscribe(two, '101', 'private-a');
   await subscribe(one, '101', 'cache-b');
   one.send({ event: 'client-moved', channel: 'private-a', data: '{"x":1}' });
-  const post = await trusted.told({ name: 'client_event', channel: 'private-a' });
+  const post = await trusted.told({ name: 'client_event', channel: 'private-a' }, 15_000, '/all?x=1');
   expect(post.headers).toMatchObject({ authorization: 'Bearer from-the-secret', 'content-type': 'application/json' });
   const read = readBySdk(post, '101key', '101secret');
   expect(read.isValid()).toBe(true);
