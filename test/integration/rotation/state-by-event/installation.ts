@@ -215,6 +215,7 @@ export class Installation implements AsyncDisposable {
     this.tampered = true;
     this.#unread = 1;
     await writeFile(this.#secretPath(`${this.subject.secret ?? ''}.env`), formatEnv(values));
+    this.#onHandOut();
   }
 
   /** A Secret of that name which nothing of the operator owns. */

@@ -44,7 +44,10 @@ async function rotateUntil(installation: Installation, killAt: string): Promise<
 /** A value of that kind which nobody has minted. */
 const edited = (values: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(
-    Object.entries(values).map(([key, value]) => [key, /TOKEN$|SECRET$/.test(key) ? `${value.slice(0, -1)}0` : value]),
+    Object.entries(values).map(([key, value]) => [
+      key,
+      /TOKEN$|SECRET$/.test(key) ? `${value.slice(0, -1)}${value.endsWith('0') ? '1' : '0'}` : value,
+    ]),
   );
 
 async function restorePostgres(installation: Installation, moment: Moment): Promise<void> {
