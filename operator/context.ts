@@ -15,7 +15,7 @@ import { createPublisherMetrics } from './directory/metrics.ts';
 import { PropagationTimes } from './directory/propagation-times.ts';
 import { Publisher } from './directory/publisher.ts';
 import { BackendGate } from './engine/backend-gate.ts';
-import { systemClock } from './engine/clock.ts';
+import { systemClock, type Clock } from './engine/clock.ts';
 import { EventRecorder } from './engine/events.ts';
 import { LeaderElection, LeaseLostError } from './engine/leader-election.ts';
 import { ControllerMetrics } from './engine/metrics.ts';
@@ -65,7 +65,18 @@ export type OperatorContext = AsyncDisposable & {
   readonly leader: LeaderOptions;
 };
 
-export function createContext(config: OperatorConfig): OperatorContext {
+/** What a test may put in the place of this machine's time. */
+export type OperatorOverrides = {
+  /**
+   * What credentials and mail go by: when something is due, and when it happened. Leases, connections and what is said about outages are
+   * between machines and keep the time of this one.
+   */
+  readonly clock?: Clock;
+  /** How often what relays tell is read, ms of this machine. */
+  readonly factsEveryMs?: number;
+};
+
+export function createContext(config: OperatorConfig, overrides: OperatorOverrides = {}): OperatorContext {
   const log = pino({
     level: config.LOG_LEVEL,
     base: { pod: config.POD_NAME },
@@ -73,7 +84,7 @@ export function createContext(config: OperatorConfig): OperatorContext {
   });
   const metrics = new MetricsRegistry();
   collectDefaultMetrics({ register: metrics });
-  const clock = systemClock;
+  const { clock = systemClock, factsEveryMs } = overrides;
 
   const pool = createPool({
     url: config.DATABASE_URL.reveal(),
@@ -86,7 +97,7 @@ export function createContext(config: OperatorConfig): OperatorContext {
   const redis = connectRedis({ ...redisAt, log, name: 'directory', outages });
   const subscriber = connectRedis({ ...redisAt, log, name: 'directory-reports', outages });
 
-  const connection = new Connection(kubeConfig(config), clock);
+  const connection = new Connection(kubeConfig(config), systemClock);
   const client = new KubernetesClient({
     connection,
     fieldManager: FIELD_MANAGER,
@@ -97,7 +108,7 @@ export function createContext(config: OperatorConfig): OperatorContext {
     lock: leaseLock(client, { namespace: config.POD_NAMESPACE, name: config.LEASE_NAME }),
     // A restarted process must not take its own old lease for held.
     identity: `${config.POD_NAME}_${randomUUID()}`,
-    clock,
+    clock: systemClock,
     random: Math.random,
     log,
   });
@@ -106,15 +117,27 @@ export function createContext(config: OperatorConfig): OperatorContext {
   });
   const recorder = new EventRecorder({
     sink: eventSink(fenced, { controller: `${GROUP}/operator`, instance: config.POD_NAME }),
-    clock,
+    clock: systemClock,
     newId: randomUUID,
     log,
   });
-  const world = createKubernetesWorld({ client: fenced, namespaces: config.WATCH_NAMESPACES, clock, log, recorder });
+  const world = createKubernetesWorld({
+    client: fenced,
+    namespaces: config.WATCH_NAMESPACES,
+    clock: systemClock,
+    log,
+    recorder,
+  });
 
   const enforcement = new EnforcementWatch(monotonicClock);
   const gate = (name: string, probe: (signal: AbortSignal) => Promise<unknown>): BackendGate =>
-    new BackendGate({ name, probe: async (signal) => void (await probe(signal)), clock, random: Math.random, log });
+    new BackendGate({
+      name,
+      probe: async (signal) => void (await probe(signal)),
+      clock: systemClock,
+      random: Math.random,
+      log,
+    });
   const postgres = gate(POSTGRES, () => pool.query('SELECT 1'));
   const gates = [postgres, gate(KUBERNETES_BACKEND, (signal) => client.version({ signal }))];
 
@@ -157,6 +180,7 @@ export function createContext(config: OperatorConfig): OperatorContext {
     now: () => clock.now(),
     log,
     metrics: createFactReaderMetrics(metrics, () => facts.lagSeconds()),
+    ...(factsEveryMs === undefined ? {} : { everyMs: factsEveryMs }),
     saidElsewhere,
   });
   const uses = createCredentialUses({ pool, knownUntil: () => facts.knownUntil() });

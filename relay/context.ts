@@ -26,7 +26,7 @@ import { RedisActivityLog } from './redis/activity.ts';
 import { RedisRateStore } from './redis/rate-store.ts';
 import { RedisPublicKeys } from './redis/public-keys.ts';
 import { RedisUsage } from './redis/usage.ts';
-import { createRelay, type Relay } from './relay.ts';
+import { createRelay, type Relay, type RelayParts } from './relay.ts';
 import type { TransportSettings } from './transport/transport.ts';
 import { addressPolicy } from './webhooks/address-policy.ts';
 import { createHttpPost } from './webhooks/post.ts';
@@ -43,6 +43,9 @@ export type RelayContext = AsyncDisposable & {
 /** Longer than the follower's wait for the log. */
 const BLOCKING_TIMEOUT_MS = 5_000;
 
+/** What a test may put in the place of this machine's time. */
+export type RelayOverrides = Pick<RelayParts, 'clock' | 'factTimes'>;
+
 /** Everything that a deployed relay is made of: Redis connections, the follower of the directory, the relay itself. */
 export async function createRelayContext(
   config: RelayConfig | WorkerConfig,
@@ -51,6 +54,7 @@ export async function createRelayContext(
     base: { relay: config.RELAY_ID },
     serializers: { err: loggedError },
   }),
+  overrides: RelayOverrides = {},
 ): Promise<RelayContext> {
   const connections: RedisConnection[] = [];
   const tls = redisTls(config);
@@ -96,6 +100,7 @@ export async function createRelayContext(
   const post = createHttpPost({ policy: addressPolicy(config.RELAY_WEBHOOK_ALLOW), resolve: createResolver() });
   const relay = await createRelay(
     {
+      ...overrides,
       ...(database === undefined ? {} : { geography: database }),
       directory: follower,
       replica: origin,

@@ -41,7 +41,7 @@ import { createApp } from './server/app.ts';
 import { ChannelFacts } from './server/channel-facts.ts';
 import { ChannelCounts } from './server/channel-counts.ts';
 import { drain } from './server/drain.ts';
-import { ExpiryWatch } from './server/expiry-watch.ts';
+import { ExpiryWatch, type ExpiryClock } from './server/expiry-watch.ts';
 import { FanOut, type Subscriber } from './server/fan-out.ts';
 import { Holds } from './server/holds.ts';
 import { Hub } from './server/hub.ts';
@@ -93,6 +93,8 @@ export type RelayParts = {
   readonly facts: Pick<FactReporterParts, 'sink' | 'replica' | 'boot' | 'sign'>;
   /** How often it is told, and how often of a credential in steady use; what is usual where it is left out. */
   readonly factTimes?: { readonly everyMs: number; readonly toldAgainMs: number };
+  /** What credentials go by: when one begins and ends, and when it was used. Left out: the time of this machine. */
+  readonly clock?: ExpiryClock;
   readonly metricsRegistry: Registry;
   readonly log: Logger;
   /** Adds routes beside the API; standalone's page. */
@@ -152,7 +154,9 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   let draining = false;
   const ready = (): boolean => directory.ready() && !directory.fenced() && !draining;
   const now = (): number => performance.now();
-  const clock = { ...monotonicClock, now: Date.now };
+  const machine = { ...monotonicClock, now: Date.now };
+  const clock = parts.clock ?? machine;
+  const wallClock = (): number => clock.now();
 
   const registry = new SocketRegistry<RelaySocket>();
   const metrics = relayMetrics(parts.metricsRegistry, {
@@ -165,7 +169,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
   const usage = new Usage({
     store: usageStore,
     connections: (appId) => registry.connections(appId),
-    wallClock: Date.now,
+    wallClock,
   });
   const limiter = new RateLimiter(parts.rateStore, now, () => metrics.degraded.inc({ part: 'rate' }));
   const sweeping = keepSweeping(limiter);
@@ -187,13 +191,13 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     proxies,
     ignored: (reason) => metrics.certificateHeadersIgnored.inc({ reason }),
   });
-  const writing = keepWriting(usage, Date.now);
+  const writing = keepWriting(usage, wallClock);
   const { everyMs, toldAgainMs } = parts.factTimes ?? { everyMs: FACTS_EVERY_MS, toldAgainMs: TOLD_AGAIN_MS };
   const credentialUses = new UseTally(useOfOpenSockets(registry, directory), toldAgainMs);
   const factReporter = new FactReporter({
     ...parts.facts,
     source: credentialUses,
-    wallClock: Date.now,
+    wallClock,
     metrics: factMetrics(parts.metricsRegistry),
   });
   const telling = keepTelling(factReporter, everyMs);
@@ -208,7 +212,8 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     queue: parts.webhookQueue,
     post: parts.post,
     directory,
-    clock,
+    // Its leases are between machines.
+    clock: machine,
     random: Math.random,
     metrics: webhookMetrics(parts.metricsRegistry),
     log,
@@ -271,7 +276,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     directory,
     metrics,
     now,
-    wallClock: Date.now,
+    wallClock,
     maxSubscriptions: settings.maxSubscriptions,
   });
   const counts = new ChannelCounts(occupancy, metrics);
@@ -283,7 +288,7 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     certificates,
     geography,
     tlsMissing,
-    wallClock: Date.now,
+    wallClock,
     fanOut,
     bus,
     signals,
@@ -312,10 +317,10 @@ export async function createRelay(parts: RelayParts, settings: RelaySettings): P
     draining: () => draining,
     limiter,
     rates,
-    wallClock: Date.now,
+    wallClock,
   });
 
-  const rules = { directory, geography, wallClock: Date.now };
+  const rules = { directory, geography, wallClock };
   const stopRules = directory.onApplied(async ({ appIds, tokenApps }) => {
     await Promise.all([
       recheckSockets(appIds, registry, rules, metrics),

@@ -54,6 +54,8 @@ export type InstallationOptions = {
   readonly relayEnv?: Readonly<Record<string, string>>;
   /** Settings of the operators beside those that every test needs. */
   readonly operatorEnv?: Readonly<Record<string, string>>;
+  /** What is run instead of `operator/main.ts` and `relay/main.ts`. */
+  readonly programs?: { readonly operator: string; readonly relay: string };
   /** A PostgreSQL server of the test's own, which it stops; its superuser's URL. Default: the run's server. */
   readonly postgresUrl?: string;
 };
@@ -61,6 +63,7 @@ export type InstallationOptions = {
 /** The product as it is deployed: operator and relay processes over a database and a Redis of their own. All end with it. */
 export async function startInstallation(options: InstallationOptions): Promise<Installation> {
   const { kubeconfig, namespace, watchNamespaces = [], operators = 2, relays = 2 } = options;
+  const { programs = { operator: 'operator/main.ts', relay: 'relay/main.ts' } } = options;
   const stack = new AsyncDisposableStack();
   try {
     const database = stack.use(
@@ -93,7 +96,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
         const [metricsPort = 0, healthPort = 0] = await freePorts(2);
         const process = await startProcess({
           command: join(ROOT, 'node_modules/.bin/node'),
-          args: ['operator/main.ts'],
+          args: [programs.operator],
           cwd: ROOT,
           env: {
             DATABASE_URL: databaseUrl.href,
@@ -128,7 +131,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
         const [metricsPort = 0] = await freePorts(1);
         const process = await startProcess({
           command: join(ROOT, 'node_modules/.bin/node'),
-          args: ['relay/main.ts'],
+          args: [programs.relay],
           cwd: ROOT,
           env: {
             REDIS_URL: redisUrl('relay', options.relayPassword),

@@ -8,6 +8,7 @@ import { MINT_BYTES, mintToken, tokenHash } from '#crds/token-format.ts';
 import type { DirectoryView } from '#operator/directory/enforcement.ts';
 import type { Enforcement } from '#operator/directory/enforcement-watch.ts';
 import { TransientError } from '#operator/engine/errors.ts';
+import type { Outcome } from '#operator/engine/outcome.ts';
 import type { Announcement, Announcements } from '#operator/notifications/announcement.ts';
 import { occasionKey } from '#operator/notifications/occasion.ts';
 import type { AnnouncementRegistry } from '#operator/registry/announcement-registry.ts';
@@ -74,7 +75,7 @@ export class MemoryTokenInstallation {
   }
 
   /** An operator that starts: reconciles once when it is called. */
-  operator(calls: Calls): () => Promise<void> {
+  operator(calls: Calls): () => Promise<Outcome> {
     const enforcement = this.#enforcement();
     const registry = this.#registry(calls);
     const secrets = this.#secretsPort(calls);
@@ -98,7 +99,7 @@ export class MemoryTokenInstallation {
       enforcement,
       new PendingKeys(enforcement),
     );
-    return async () => void (await reconcile('shop/ci', CONTEXT));
+    return () => reconcile('shop/ci', CONTEXT);
   }
 
   #edit(change: Partial<RelayToken['metadata']>): void {

@@ -27,11 +27,17 @@ const SCHEMES: readonly {
 ];
 const LONGEST = 19;
 const SHORTEST = 13;
-const LIKELY = /(?<!\d)[2-6]\d\d\d(?:[ .\-\u00a0\u2000-\u200a\u2010-\u2015\u202f]?\d){9}/;
+/**
+ * As fast as it gets: written out, because a counted group costs ten times as much, and with the character before it instead of a look back,
+ * which every character would pay for.
+ */
+const BEGINNING = `[2-6]\\d\\d\\d${'[ .\\-\\u00a0\\u2000-\\u200a\\u2010-\\u2015\\u202f]?\\d'.repeat(SHORTEST - 4)}`;
+const LIKELY = new RegExp(`\\D${BEGINNING}`);
+const LIKELY_AT_ONCE = new RegExp(`^${BEGINNING}`);
 
 export const cardNumber: Detector = {
   name: 'cardNumber',
-  mayOccur: (text) => LIKELY.test(text),
+  mayOccur: (text) => LIKELY_AT_ONCE.test(text) || LIKELY.test(text),
   find,
 };
 

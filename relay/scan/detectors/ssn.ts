@@ -7,9 +7,8 @@ import { nextGroup, nextStretch } from '../digit-stretches.ts';
  * Never issued: area 000, 666 and 900–999, group 00, serial 0000 (SSA, "Social Security Number Randomization").
  */
 const LENGTH = 11;
-/** As fast as it gets: a class for each character, and no groups. */
-const LIKELY =
-  /\d\d\d[ \-\u00a0\u2000-\u200a\u2010-\u2015\u202f]\d\d[ \-\u00a0\u2000-\u200a\u2010-\u2015\u202f]\d\d\d\d/;
+/** As fast as it gets: a class for each character, no groups, and of the area its last digit, so that a separator is asked for at once. */
+const LIKELY = /\d[ \-\u00a0\u2000-\u200a\u2010-\u2015\u202f]\d\d[ \-\u00a0\u2000-\u200a\u2010-\u2015\u202f]\d\d\d\d/;
 
 export const ssn: Detector = {
   name: 'ssn',

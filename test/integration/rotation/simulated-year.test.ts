@@ -8,6 +8,7 @@ import { createPool } from '#operator/postgres/pool.ts';
 import type { CredentialUse, CredentialUses } from '#operator/registry/credential-use.ts';
 import { effort } from '../conformance/effort.ts';
 import { migratedDatabase } from '../directory/installation.ts';
+import { seededRandom } from '#test/parts/seeded-random.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 import { SimulatedOperator } from './simulated-operator.ts';
 import { SimulatedRelay } from './simulated-relay.ts';
@@ -100,17 +101,6 @@ type Held = {
   usedUntil: number;
 };
 
-/** mulberry32: the whole year follows from one number. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** What relays would have told of who uses what, at most an hour late. */
 class Uses implements CredentialUses {
   readonly #byApp = new Map<string, Map<string, CredentialUse>>();
@@ -131,7 +121,7 @@ class Uses implements CredentialUses {
 }
 
 async function year(seed: number): Promise<void> {
-  const random = generator(seed);
+  const random = seededRandom(seed);
   const chance = (probability: number): boolean => random() < probability;
   const between = (low: number, high: number): number => low + random() * (high - low);
   await using stack = new AsyncDisposableStack();
