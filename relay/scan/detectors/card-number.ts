@@ -1,6 +1,7 @@
 import { isDigit } from '../characters.ts';
 import type { Detector, Span } from '../detector.ts';
 import { nextGroup, nextStretch } from '../digit-stretches.ts';
+import { primed } from '../primed.ts';
 
 /**
  * Payment card numbers: 13 to 19 digits of a known issuer whose last one is the Luhn check digit (ISO/IEC 7812-1). Digits stand together or
@@ -32,7 +33,7 @@ const SHORTEST = 13;
  * which every character would pay for.
  */
 const BEGINNING = `[2-6]\\d\\d\\d${'[ .\\-\\u00a0\\u2000-\\u200a\\u2010-\\u2015\\u202f]?\\d'.repeat(SHORTEST - 4)}`;
-const LIKELY = new RegExp(`\\D${BEGINNING}`);
+const LIKELY = primed(new RegExp(`\\D${BEGINNING}`));
 const LIKELY_AT_ONCE = new RegExp(`^${BEGINNING}`);
 
 export const cardNumber: Detector = {

@@ -1,6 +1,7 @@
 import { isAlphanumeric, isDigit } from '../characters.ts';
 import type { Detector, Span } from '../detector.ts';
 import { nextGroup, nextStretch } from '../digit-stretches.ts';
+import { primed } from '../primed.ts';
 
 /**
  * US Social Security numbers, `AAA-GG-SSSS` with hyphens or spaces, twice the same. Nine digits alone are far more often something else.
@@ -8,7 +9,9 @@ import { nextGroup, nextStretch } from '../digit-stretches.ts';
  */
 const LENGTH = 11;
 /** As fast as it gets: a class for each character, no groups, and of the area its last digit, so that a separator is asked for at once. */
-const LIKELY = /\d[ \-\u00a0\u2000-\u200a\u2010-\u2015\u202f]\d\d[ \-\u00a0\u2000-\u200a\u2010-\u2015\u202f]\d\d\d\d/;
+const LIKELY = primed(
+  /\d[ \-\u00a0\u2000-\u200a\u2010-\u2015\u202f]\d\d[ \-\u00a0\u2000-\u200a\u2010-\u2015\u202f]\d\d\d\d/,
+);
 
 export const ssn: Detector = {
   name: 'ssn',
