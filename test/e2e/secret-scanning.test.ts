@@ -78,7 +78,8 @@ describeOnControlPlane('secretScanning', (cluster) => {
       'secret_found',
       { detector: 'cardNumber', mode: 'Reject', payload: 'event', place: '', count: 1 },
     ]);
-    expect(JSON.stringify(told)).not.toMatch(/4111|219-09/);
+    // Whole, because four digits stand by chance in the ids and times of entries, too.
+    expect(JSON.stringify(told)).not.toMatch(/4111 ?1111|219-?09-?9999/);
 
     await cluster.apply(manifest('{ mode: Off }'));
     await tenant.until('the app is enforced without scanning', async () => isSettled(await found()));
