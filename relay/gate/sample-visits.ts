@@ -72,8 +72,8 @@ export const http = (changes: Partial<HttpVisit> = {}): HttpVisit => ({
   now: NOW,
   ...changes,
 });
-export const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit => ({
-  door: 'websocket',
+/** Of a socket, when it asks to open and when it is open. */
+const client = (): Omit<LiveVisit, 'door' | 'relayTokensAccepted'> => ({
   serving: 'yes',
   app: app(),
   credential: { method: 'publicKey', key: 'appkey' },
@@ -83,6 +83,10 @@ export const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit
   certificate: undefined,
   registration: undefined,
   now: NOW,
+});
+export const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit => ({
+  door: 'websocket',
+  ...client(),
   duplicatedHeader: false,
   tlsMissing: false,
   protocol: '7',
@@ -93,15 +97,7 @@ export const webSocket = (changes: Partial<WebSocketVisit> = {}): WebSocketVisit
 export const live = (changes: Partial<LiveVisit> = {}): LiveVisit => ({
   door: 'live',
   relayTokensAccepted: true,
-  serving: 'yes',
-  app: app(),
-  credential: { method: 'publicKey', key: 'appkey' },
-  address: undefined,
-  country: undefined,
-  origin: undefined,
-  certificate: undefined,
-  registration: undefined,
-  now: NOW,
+  ...client(),
   ...changes,
 });
 export const registered = (changes: Partial<ClientCertificate> = {}): ClientCertificate => ({
