@@ -51,6 +51,17 @@ const request = (changes: Partial<SignedRequest> & { query?: string } = {}): Sig
   ...changes,
 });
 
+test('a query without escapes is split as a URL parser splits it', () => {
+  const query = fc.stringMatching(/^[aB1&=]{0,20}$/);
+  fc.assert(
+    fc.property(query, (text) => {
+      const expected = [...new URLSearchParams(text)].map(([name, value]) => [name.toLowerCase(), value]);
+      expect(parseQuery(text)).toEqual(expected);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
 describe('request signature', () => {
   test("Pusher's own example verifies", () => {
     expect(requestSignatureFault(request(), keys, NOW)).toBeUndefined();

@@ -28,10 +28,12 @@ export function parseQuery(query: string): QueryParameter[] {
   const parameters: QueryParameter[] = [];
   // Nothing to unescape, as in nearly every signed query: splitting is then all there is to do, at a tenth of what a URL parser costs.
   if (!query.includes('%') && !query.includes('+') && !query.startsWith('?')) {
+    // Looked for anew only when it is passed: else a query of nothing but `&` would be read to its end for each of them.
+    let mark = query.indexOf('=');
     for (let from = 0; from < query.length;) {
       const found = query.indexOf('&', from);
       const end = found < 0 ? query.length : found;
-      const mark = query.indexOf('=', from);
+      if (mark >= 0 && mark < from) mark = query.indexOf('=', from);
       if (mark >= 0 && mark < end) parameters.push([query.slice(from, mark).toLowerCase(), query.slice(mark + 1, end)]);
       else if (end > from) parameters.push([query.slice(from, end).toLowerCase(), '']);
       from = end + 1;
