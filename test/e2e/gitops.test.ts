@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { Tenant, type Declared } from '#test/parts/tenant.ts';
 
@@ -8,7 +8,6 @@ import { Tenant, type Declared } from '#test/parts/tenant.ts';
 // `ServerSideDiff=true` all of it but status and what only the server sets.
 
 const NAMESPACE = 'gitops';
-const SYSTEM = 'gitops-system';
 const MANAGERS = ['kustomize-controller', 'argocd-controller'] as const;
 
 type Stored = Declared & {
@@ -24,14 +23,7 @@ describeOnControlPlane('GitOps', (cluster) => {
   let installation: Installation;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
-    installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
-      namespace: SYSTEM,
-      watchNamespaces: [NAMESPACE],
-      operators: 1,
-    });
+    installation = await installFor(cluster, NAMESPACE, { operators: 1 });
   });
 
   afterAll(async () => {

@@ -1,7 +1,7 @@
 import Pusher from 'pusher';
 import { WebSocket } from 'ws';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { Tenant, type Declared, type HeldSecret } from '#test/parts/tenant.ts';
 
@@ -9,7 +9,6 @@ import { Tenant, type Declared, type HeldSecret } from '#test/parts/tenant.ts';
 // started for all of it.
 
 const NAMESPACE = 'rotation';
-const SYSTEM = 'rotation-system';
 
 type Credential = { readonly id: string; readonly state: string; readonly expiresAt?: string };
 type Status = Declared['status'] & {
@@ -24,14 +23,7 @@ describeOnControlPlane('rotation of app keys', (cluster) => {
   let installation: Installation;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
-    installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
-      namespace: SYSTEM,
-      watchNamespaces: [NAMESPACE],
-      operators: 1,
-    });
+    installation = await installFor(cluster, NAMESPACE, { operators: 1 });
   });
 
   afterAll(async () => {

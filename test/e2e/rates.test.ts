@@ -1,25 +1,18 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { isSettled, publish, Tenant, type Declared } from '#test/parts/tenant.ts';
 
 type Credentials = Parameters<typeof publish>[2];
 
 const NAMESPACE = 'rates';
-const SYSTEM = 'rates-system';
 
 describeOnControlPlane('limits.rate', (cluster) => {
   const tenant = new Tenant(cluster, NAMESPACE);
   let installation: Installation;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
-    installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
-      namespace: SYSTEM,
-      watchNamespaces: [NAMESPACE],
-    });
+    installation = await installFor(cluster, NAMESPACE);
   });
 
   afterAll(async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { revokeUnderLoad } from '#test/parts/revoke-load.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { Tenant } from '#test/parts/tenant.ts';
@@ -9,7 +9,6 @@ import { adminConfig, countingClient } from './engine/cluster-client.ts';
 // of them accepts the token. How long a revoke takes is measured by bench/revoke.ts, not asserted here.
 
 const NAMESPACE = 'revoke-load';
-const SYSTEM = 'revoke-load-system';
 const TOKENS = ['first', 'second', 'third'];
 
 describeOnControlPlane('a revoke under load', (cluster) => {
@@ -17,14 +16,7 @@ describeOnControlPlane('a revoke under load', (cluster) => {
   let installation: Installation;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
-    installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
-      namespace: SYSTEM,
-      watchNamespaces: [NAMESPACE],
-      relays: 3,
-    });
+    installation = await installFor(cluster, NAMESPACE, { relays: 3 });
     await tenant.apply(tenant.app('shop'), ...TOKENS.map((name) => tenant.token(name, 'shop')));
     await tenant.settled(TOKENS.length + 1);
   });

@@ -1,12 +1,11 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { isSettled, Tenant, type Declared } from '#test/parts/tenant.ts';
 
 const NAMESPACE = 'scanning';
-const SYSTEM = 'scanning-system';
 /** As people write it: `Off` without quotes is a boolean for kubectl. */
 const manifest = (secretScanning: string): string => `
 apiVersion: relay-operator.dev/v1alpha1
@@ -21,13 +20,7 @@ describeOnControlPlane('secretScanning', (cluster) => {
   let installation: Installation;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
-    installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
-      namespace: SYSTEM,
-      watchNamespaces: [NAMESPACE],
-    });
+    installation = await installFor(cluster, NAMESPACE);
   });
 
   afterAll(async () => {

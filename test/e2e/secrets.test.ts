@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { queryDatabase } from '#test/parts/postgres-database.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { publish, Tenant, type Answer, type HeldSecret } from '#test/parts/tenant.ts';
@@ -7,20 +7,13 @@ import { publish, Tenant, type Answer, type HeldSecret } from '#test/parts/tenan
 // Every way in which somebody may lay hands on a Secret, and what becomes of the credential in it.
 
 const NAMESPACE = 'hands';
-const SYSTEM = 'hands-system';
 
 describeOnControlPlane('Secrets', (cluster) => {
   const tenant = new Tenant(cluster, NAMESPACE);
   let installation: Installation;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
-    installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
-      namespace: SYSTEM,
-      watchNamespaces: [NAMESPACE],
-    });
+    installation = await installFor(cluster, NAMESPACE);
   });
 
   afterAll(async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { publish, Tenant } from '#test/parts/tenant.ts';
 import { TestClient } from '../integration/relay/test-client.ts';
@@ -7,7 +7,6 @@ import { TestClient } from '../integration/relay/test-client.ts';
 // The life of a bearer token as its user sees it: with kubectl, the Secret, and requests at every relay.
 
 const NAMESPACE = 'rotating';
-const SYSTEM = 'rotating-system';
 /** The deadline leaves no time beyond overlap and grace, whatever is known of its use. */
 const SHORT = { overlap: '15s', grace: '15s', deadline: '30s' };
 
@@ -16,13 +15,7 @@ describeOnControlPlane('tokens that rotate', (cluster) => {
   let installation: Installation;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
-    installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
-      namespace: SYSTEM,
-      watchNamespaces: [NAMESPACE],
-    });
+    installation = await installFor(cluster, NAMESPACE);
   });
   afterAll(async () => {
     await installation?.[Symbol.asyncDispose]();

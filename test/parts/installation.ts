@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import type { ClusterAccess } from './cluster-access.ts';
 import { eventually } from './eventually.ts';
 import { freePorts } from './free-port.ts';
 import { createDatabase, queryDatabase } from './postgres-database.ts';
@@ -59,6 +60,18 @@ export type InstallationOptions = {
   /** A PostgreSQL server of the test's own, which it stops; its superuser's URL. Default: the run's server. */
   readonly postgresUrl?: string;
 };
+
+/** The CRDs, a tenant's namespace and one for the operator itself (`{tenant}-system`), and the product that watches the tenant's. */
+export async function installFor(
+  cluster: ClusterAccess,
+  tenant: string,
+  options: Omit<InstallationOptions, 'kubeconfig' | 'namespace' | 'watchNamespaces'> = {},
+): Promise<Installation> {
+  const namespace = `${tenant}-system`;
+  await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
+  for (const name of [tenant, namespace]) await cluster.kubectlOk(['create', 'namespace', name]);
+  return startInstallation({ ...options, kubeconfig: cluster.adminKubeconfig, namespace, watchNamespaces: [tenant] });
+}
 
 /** The product as it is deployed: operator and relay processes over a database and a Redis of their own. All end with it. */
 export async function startInstallation(options: InstallationOptions): Promise<Installation> {
