@@ -17,6 +17,11 @@ export const CHANNELS = [
 export const USERS = ['ada', 'bob'] as const;
 /** Of the app's own: what else there is to see of it. */
 export type Answer = { readonly status: number; readonly text: string };
+export type CallOptions = {
+  readonly of?: string;
+  readonly headers?: Record<string, string>;
+  readonly port?: number;
+};
 
 /** An app with the same life as every other app of the test, and everything that can be seen of it. */
 export class Tenant implements AsyncDisposable {
@@ -91,14 +96,14 @@ export class Tenant implements AsyncDisposable {
     return this.#relays[0]?.port ?? 0;
   }
 
-  /** With the app's bearer token, or with these headers instead; on another app if `of` says so. */
+  /** With the app's bearer token at the first relay, or with these headers instead, on another app, at another relay. */
   async call(
     method: string,
     path: string,
     body?: unknown,
-    { of = this.appId, headers }: { readonly of?: string; readonly headers?: Record<string, string> } = {},
+    { of = this.appId, headers, port = this.port }: CallOptions = {},
   ): Promise<Answer> {
-    const response = await fetch(`http://127.0.0.1:${this.port}/api/v1/apps/${of}${path}`, {
+    const response = await fetch(`http://127.0.0.1:${port}/api/v1/apps/${of}${path}`, {
       method,
       headers: headers ?? { authorization: `Bearer ${this.#token}` },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -134,9 +139,13 @@ export class Tenant implements AsyncDisposable {
     return answers;
   }
 
-  /** Sums of what the app is charged for. Its own calls count, so `api_calls` is only what it made itself. */
+  /** What the app is charged for, by every relay: each writes down what it counted when it is asked, so the last one knows it all. */
   async usage(): Promise<string> {
-    return (await this.call('GET', '/analytics?granularity=minute')).text;
+    let text = '';
+    for (const { port } of this.#relays) {
+      ({ text } = await this.call('GET', '/analytics?granularity=minute', undefined, { port }));
+    }
+    return text;
   }
 
   /** Nothing is under way any more: what can be seen and what was told stays the same for a moment. */
