@@ -1,9 +1,11 @@
 import { defineConfig } from 'vitest/config';
+import { LANES } from './test/parts/lanes.ts';
 
 // Three projects, by what they need: `unit` needs nothing, `integration` needs PostgreSQL and Redis processes, `e2e` needs a
 // Kubernetes control plane. Tests that need nothing live beside the code; the others live in test/.
 export default defineConfig({
   test: {
+    maxWorkers: LANES,
     projects: [
       {
         test: {
@@ -28,7 +30,6 @@ export default defineConfig({
           globalSetup: ['test/parts/postgres-setup.ts', 'test/parts/control-plane-setup.ts'],
           testTimeout: 180_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
         },
       },
     ],

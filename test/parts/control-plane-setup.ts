@@ -2,43 +2,48 @@ import type { TestProject } from 'vitest/node';
 import type { ClusterAddress } from './cluster-access.ts';
 import { helmBinary } from './control-plane-binaries.ts';
 import { startControlPlane } from './control-plane.ts';
+import { LANES } from './lanes.ts';
 
-/** What the test files get to know of this run's control plane: how to reach it, or why there is none. */
-export type ProvidedControlPlane =
-  | (ClusterAddress & { readonly available: true; readonly helmPath: string })
+/** What the test files get to know of this run's control planes: how to reach that of each lane, or why there are none. */
+export type ProvidedControlPlanes =
+  | { readonly available: true; readonly ofLanes: readonly ClusterAddress[]; readonly helmPath: string }
   | { readonly available: false; readonly reason: string };
 
 declare module 'vitest' {
   // oxlint-disable-next-line typescript/consistent-type-definitions -- vitest's interface is merged with this one
   interface ProvidedContext {
     /** See shared-control-plane.ts. */
-    controlPlane: ProvidedControlPlane;
+    controlPlanes: ProvidedControlPlanes;
   }
 }
 
 /**
- * vitest globalSetup: one control plane for all test files of a run. Where none can be had, its tests are skipped with
- * the reason, and with CI set the run fails.
+ * vitest globalSetup: a control plane for each lane of a run, so that a file has it to itself while it runs. Where none can be had, tests
+ * that need one are skipped with the reason, and with CI set the run fails.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  let helmPath: string;
-  let controlPlane: Awaited<ReturnType<typeof startControlPlane>>;
+  await using stack = new AsyncDisposableStack();
   try {
-    controlPlane = await startControlPlane();
+    const starting = Array.from({ length: LANES }, () => startControlPlane());
+    stack.defer(async () => {
+      for (const one of await Promise.allSettled(starting)) {
+        if (one.status === 'fulfilled') await one.value[Symbol.asyncDispose]();
+      }
+    });
+    const [helmPath, started] = await Promise.all([helmBinary(), Promise.all(starting)]);
+    const ofLanes = started.map(({ url, ca, adminKubeconfig, kubectlPath, directory }) => ({
+      url,
+      ca,
+      adminKubeconfig,
+      kubectlPath,
+      directory,
+    }));
+    project.provide('controlPlanes', { available: true, ofLanes, helmPath });
   } catch (error) {
     return withoutControlPlane(project, error);
   }
-  try {
-    helmPath = await helmBinary();
-  } catch (error) {
-    await controlPlane[Symbol.asyncDispose]();
-    return withoutControlPlane(project, error);
-  }
-  const { url, ca, adminKubeconfig, kubectlPath, directory } = controlPlane;
-  project.provide('controlPlane', { available: true, url, ca, adminKubeconfig, kubectlPath, directory, helmPath });
-  return async () => {
-    await controlPlane[Symbol.asyncDispose]();
-  };
+  const owned = stack.move();
+  return () => owned.disposeAsync();
 }
 
 function withoutControlPlane(project: TestProject, error: unknown): () => Promise<void> {
@@ -48,6 +53,6 @@ function withoutControlPlane(project: TestProject, error: unknown): () => Promis
   process.stderr.write(
     `\n${line}\nNO KUBERNETES CONTROL PLANE: ALL TESTS THAT NEED ONE ARE SKIPPED.\n${reason}\n${line}\n\n`,
   );
-  project.provide('controlPlane', { available: false, reason });
+  project.provide('controlPlanes', { available: false, reason });
   return async () => {};
 }

@@ -1,9 +1,10 @@
 import { describe, inject, test } from 'vitest';
 import { clusterAccess } from './cluster-access.ts';
 import type { ClusterAccess, CommandOptions } from './cluster-access.ts';
-import type { ProvidedControlPlane } from './control-plane-setup.ts';
+import type { ProvidedControlPlanes } from './control-plane-setup.ts';
 import { runProcess } from './process.ts';
 import type { Finished } from './process.ts';
+import { currentLane } from './lanes.ts';
 
 export type SharedControlPlane = ClusterAccess & {
   /** Runs Helm, by default as the administrator. A non-zero exit is a result, not an error. */
@@ -11,24 +12,27 @@ export type SharedControlPlane = ClusterAccess & {
 };
 
 /**
- * A `describe` for tests on this run's control plane, which all test files share: use a namespace of your own. If there
- * is no control plane, the suite is reported as skipped, with the reason, and `body` is not called.
+ * A `describe` for tests on the control plane of their lane. It is theirs alone while they run, and other files' afterwards: use a namespace
+ * of your own. If there is no control plane, the suite is reported as skipped, with the reason, and `body` is not called.
  */
 export function describeOnControlPlane(name: string, body: (controlPlane: SharedControlPlane) => void): void {
-  const provided: ProvidedControlPlane = inject('controlPlane');
+  const provided: ProvidedControlPlanes = inject('controlPlanes');
   if (!provided.available) {
     describe.skipIf(true)(name, () => {
       test(`needs a control plane: ${provided.reason}`, () => {});
     });
     return;
   }
-  const { helmPath, directory, adminKubeconfig } = provided;
+  const { helmPath, ofLanes } = provided;
+  const address = ofLanes[currentLane() - 1];
+  if (address === undefined) throw new Error(`no control plane was started for lane ${currentLane()}`);
+  const { directory, adminKubeconfig } = address;
   const helm: SharedControlPlane['helm'] = (args, { input, kubeconfig = adminKubeconfig } = {}) =>
     runProcess(
       { command: helmPath, args: ['--kubeconfig', kubeconfig, ...args], env: { HOME: directory } },
       input === undefined ? {} : { input },
     );
   describe(name, () => {
-    body({ ...clusterAccess(provided), helm });
+    body({ ...clusterAccess(address), helm });
   });
 }
