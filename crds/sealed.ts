@@ -48,6 +48,12 @@ export function unseal(keyring: Keyring, owner: readonly string[], field: string
   }
 }
 
+/** The id of the key that a text of `seal` names; undefined for what is none. */
+export function keyIdOf(text: string): string | undefined {
+  const [version, keyId] = text.split('.');
+  return version === 'v1' ? keyId : undefined;
+}
+
 /** Length-prefixed, so that ("a","bc") and ("ab","c") differ. */
 function associatedData(owner: readonly string[], field: string): Buffer {
   return Buffer.from([...owner, field].map((part) => `${Buffer.byteLength(part)}:${part}`).join(''));

@@ -44,6 +44,7 @@ import { createNotificationQueue } from './postgres/notification-queue.ts';
 import { createPool } from './postgres/pool.ts';
 import { createRegistry } from './postgres/registry.ts';
 import { createRegistryLog } from './postgres/registry-log.ts';
+import { createSealedSecrets } from './postgres/sealed-secrets.ts';
 import { OldCredentials } from './rotation/old-credentials.ts';
 import { connectRedis, REDIS_OUTAGE, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryStore } from './redis/directory-store.ts';
@@ -185,14 +186,15 @@ export function createContext(config: OperatorConfig, overrides: OperatorOverrid
   });
   const uses = createCredentialUses({ pool, knownUntil: () => facts.knownUntil() });
   const channels = notificationChannels(config);
+  const rings = {
+    installation: config.INSTALLATION_ID,
+    encryption: config.ENCRYPTION_KEYS,
+    directory: config.DIRECTORY_KEYS,
+  };
   const registry = createRegistry({
     pool,
     commit,
-    rings: {
-      installation: config.INSTALLATION_ID,
-      encryption: config.ENCRYPTION_KEYS,
-      directory: config.DIRECTORY_KEYS,
-    },
+    rings,
     now: () => clock.now(),
     channels: { mail: channels.has('Mail'), webhook: channels.has('Webhook') },
   });
@@ -233,6 +235,14 @@ export function createContext(config: OperatorConfig, overrides: OperatorOverrid
         log,
         metrics: createNotificationMetrics(metrics),
         onGivenUp: createGivenUpEvent(world),
+      },
+      reseal: {
+        secrets: createSealedSecrets({ pool, rings }),
+        encryption: config.ENCRYPTION_KEYS,
+        term: () => publisher.term(),
+        clock: monotonicClock,
+        log,
+        saidElsewhere,
       },
     },
     [Symbol.asyncDispose]: async () => {

@@ -1,6 +1,7 @@
 import { NotLeadingError } from './directory/errors.ts';
 import type { Publisher } from './directory/publisher.ts';
 import { describeError } from './engine/errors.ts';
+import { reseal, type ResealOptions } from './encryption/reseal.ts';
 import type { FactReader } from './facts/fact-reader.ts';
 import { deliver, type DeliveryOptions } from './notifications/delivery.ts';
 import { runReconcilers, type ReconcilersOptions } from './reconcilers.ts';
@@ -9,6 +10,7 @@ export type LeaderOptions = ReconcilersOptions & {
   readonly publisher: Publisher;
   readonly facts: FactReader;
   readonly delivery: DeliveryOptions;
+  readonly reseal: ResealOptions;
   /** Forgets who used what is gone. */
   readonly purgeUses: () => Promise<unknown>;
 };
@@ -18,8 +20,8 @@ const SOFT_DELETE_MS = 7 * 86_400_000;
 const PURGE_EVERY_MS = 3_600_000;
 
 /**
- * What only the leader does: publish the directory, reconcile, hear what relays tell, tell people, purge. Ends when the signal aborts, or when
- * PostgreSQL knows a newer leader (the directory's term is the last word, whatever the lease says); then everything else stops with it.
+ * What only the leader does: publish the directory, reconcile, hear what relays tell, tell people, encrypt anew, purge. Ends when the signal
+ * aborts, or when PostgreSQL knows a newer leader (the directory's term is the last word, whatever the lease says); then everything else stops with it.
  */
 export async function lead(options: LeaderOptions, signal: AbortSignal): Promise<void> {
   const { publisher, facts, delivery, log } = options;
@@ -42,7 +44,14 @@ export async function lead(options: LeaderOptions, signal: AbortSignal): Promise
       ending.abort();
     }
   };
-  await Promise.all([publish(), reconcile(), facts.run(both), deliver(delivery, both), purge(options, both)]);
+  await Promise.all([
+    publish(),
+    reconcile(),
+    facts.run(both),
+    deliver(delivery, both),
+    reseal(options.reseal, both),
+    purge(options, both),
+  ]);
 }
 
 async function purge({ registry, purgeUses, clock, log }: LeaderOptions, signal: AbortSignal): Promise<void> {

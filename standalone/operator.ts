@@ -9,6 +9,7 @@ import { Publisher } from '#operator/directory/publisher.ts';
 import { BackendGate } from '#operator/engine/backend-gate.ts';
 import { systemClock } from '#operator/engine/clock.ts';
 import { ControllerMetrics } from '#operator/engine/metrics.ts';
+import { reseal } from '#operator/encryption/reseal.ts';
 import { FactReader } from '#operator/facts/fact-reader.ts';
 import type { FactStream } from '#operator/facts/fact-stream.ts';
 import { createFactReaderMetrics } from '#operator/facts/metrics.ts';
@@ -17,6 +18,7 @@ import { createDirectoryCommit } from '#operator/postgres/directory-commit.ts';
 import { createFactStore } from '#operator/postgres/fact-store.ts';
 import { createRegistryLog } from '#operator/postgres/registry-log.ts';
 import { createRegistry } from '#operator/postgres/registry.ts';
+import { createSealedSecrets } from '#operator/postgres/sealed-secrets.ts';
 import { OldCredentials } from '#operator/rotation/old-credentials.ts';
 import { runReconcilers } from '#operator/reconcilers.ts';
 import type { World } from '#operator/world/world.ts';
@@ -94,6 +96,16 @@ export function createOperator({ pool, keys, store, facts: stream, world, url, l
       await Promise.all([
         postgres.run(signal),
         facts.run(signal),
+        reseal(
+          {
+            secrets: createSealedSecrets({ pool, rings }),
+            encryption: keys.encryption,
+            term: () => publisher.term(),
+            clock: monotonicClock,
+            log,
+          },
+          signal,
+        ),
         runReconcilers(
           {
             world,

@@ -160,6 +160,7 @@ export function appEntry(
   return { key: appEntryKey(appId), body };
 }
 
-function ownerOf(rings: Rings, appId: string): readonly string[] {
+/** Associated data of what is sealed for an app here (crds/sealed.ts). */
+export function ownerOf(rings: Rings, appId: string): readonly string[] {
   return [rings.installation, appId];
 }

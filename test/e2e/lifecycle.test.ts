@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { readyAt, startInstallation, type Installation } from '#test/parts/installation.ts';
+import { readyAt, startInstallation, type Installation, type OperatorProcess } from '#test/parts/installation.ts';
 import { queryDatabase } from '#test/parts/postgres-database.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { publish, Tenant } from '#test/parts/tenant.ts';
@@ -205,6 +206,30 @@ describeOnControlPlane('lifecycle', (cluster) => {
         `SELECT count(*)::int AS apps, count(DISTINCT (namespace, name))::int AS names FROM app WHERE state = 'Active' AND name = 'replaced'`,
       ),
     ).toEqual([{ apps: 1, names: 1 }]);
+  });
+
+  test('a new key in ENCRYPTION_KEYS: once its log says so, the old one can go', async () => {
+    const spec = { deletionPolicy: 'Retain' };
+    await tenant.apply(tenant.app('sealed', spec));
+    await enforced('RelayApp', 'sealed');
+    const secret = await tenant.value('sealed-relay', 'PUSHER_APP_SECRET');
+    const fresh = `e2:${randomBytes(32).toString('base64')}`;
+    const restarted = async (name: string, keys: string): Promise<OperatorProcess> => {
+      await Promise.all(installation.operators.map(({ process }) => process.stop()));
+      return installation.startOperator(name, { ENCRYPTION_KEYS: keys });
+    };
+    const both = await restarted('operator-with-both', `${fresh},${installation.encryptionKeys}`);
+    await both.process.waitForLine(/every secret in the database is encrypted with the first key/, 60_000);
+    await restarted('operator-with-new', fresh);
+    // What is published is made from what PostgreSQL holds: opened with the new key alone.
+    await tenant.apply(tenant.app('sealed', { ...spec, limits: { connections: 7 } }));
+    await enforced('RelayApp', 'sealed');
+    expect(await tenant.value('sealed-relay', 'PUSHER_APP_SECRET')).toBe(secret);
+    const [row] = await queryDatabase(
+      installation.databaseUrl,
+      `SELECT count(*)::int AS old FROM app_key WHERE secret LIKE 'v1.e1.%'`,
+    );
+    expect(row).toEqual({ old: 0 });
   });
 });
 

@@ -26,13 +26,15 @@ export type RelayProcess = {
 export type Installation = AsyncDisposable & {
   readonly databaseUrl: string;
   readonly redis: RedisServer;
-  /** What the processes were configured with and must never tell: ENCRYPTION_KEYS and DIRECTORY_KEYS. */
+  /** What the processes were configured with and must never tell: the keys of ENCRYPTION_KEYS and DIRECTORY_KEYS. */
   readonly keyMaterial: readonly string[];
+  readonly encryptionKeys: string;
   /** Where Secrets say that the relay is: the first relay. */
   readonly publicUrl: string;
   readonly operators: OperatorProcess[];
   readonly relays: RelayProcess[];
-  startOperator(name: string): Promise<OperatorProcess>;
+  /** @param env settings of this one beside those of all. */
+  startOperator(name: string, env?: Readonly<Record<string, string>>): Promise<OperatorProcess>;
   /** @param env settings of this one beside those of all. */
   startRelay(id: string, env?: Readonly<Record<string, string>>): Promise<RelayProcess>;
 };
@@ -102,10 +104,11 @@ export async function startInstallation(options: InstallationOptions): Promise<I
       databaseUrl: database.url,
       redis,
       keyMaterial: [directoryKeys, encryptionKeys].map((text) => text.slice(text.indexOf(':') + 1)),
+      encryptionKeys,
       publicUrl,
       operators: [],
       relays: [],
-      startOperator: async (name) => {
+      startOperator: async (name, env) => {
         const [metricsPort = 0, healthPort = 0] = await freePorts(2);
         const process = await startProcess({
           command: join(ROOT, 'node_modules/.bin/node'),
@@ -126,6 +129,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
             HEALTH_PORT: String(healthPort),
             LOG_LEVEL: 'debug',
             ...options.operatorEnv,
+            ...env,
           },
         });
         stack.use(process);

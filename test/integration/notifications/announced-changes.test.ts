@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { defaultedAccess } from '#crds/access.ts';
 import { tokenHash } from '#crds/token-format.ts';
 import type { Announcement } from '#operator/notifications/announcement.ts';
-import type { AppPolicy, AppRow } from '#operator/registry/app-registry.ts';
+import type { AppRow } from '#operator/registry/app-registry.ts';
 import type { RegisterCertificate } from '#operator/registry/certificate-registry.ts';
 import type { Registry } from '#operator/registry/registry.ts';
 import type { Subject } from '#operator/registry/subject.ts';
 import type { MintToken } from '#operator/registry/token-registry.ts';
+import { DEFAULT_POLICY } from '#test/parts/app-policy.ts';
 import { registryDatabase, type RegistryDatabase } from './registry-database.ts';
 
 // What the methods that rotate and end credentials announce, of a real PostgreSQL: with the change, or not at all.
@@ -14,14 +14,6 @@ import { registryDatabase, type RegistryDatabase } from './registry-database.ts'
 const NOW = Date.parse('2027-02-22T12:00:00Z');
 const shop: Subject = { namespace: 'shop', name: 'checkout', uid: 'uid-1' };
 const ci: Subject = { namespace: 'shop', name: 'ci', uid: 'uid-2' };
-const policy: AppPolicy = {
-  enabled: true,
-  authentication: { bearer: true, keyAndSecret: true, signature: true },
-  access: defaultedAccess(undefined),
-  limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
-  channels: { clientEvents: true, encrypted: true, subscriptionCounts: false, watchlists: false, cacheSeconds: 1_800 },
-  webhooks: [],
-};
 const STAGE = { rotates: 'KeyAndSecret', imported: null, reason: 'request', request: null } as const;
 const TIMES = { overlap: 1_000, deadline: 2_000 };
 const FOREVER = { expiresAt: null, graceUntil: null };
@@ -49,7 +41,7 @@ describe('what is announced with a change', () => {
   beforeEach(async () => {
     database = await registryDatabase();
     ({ registry } = await database.lead({ mail: true, webhook: false }, () => NOW));
-    await registry.registerApp(shop, policy, new Map());
+    await registry.registerApp(shop, DEFAULT_POLICY, new Map());
     ({ appId } = await app());
   });
   afterEach(() => database[Symbol.asyncDispose]());

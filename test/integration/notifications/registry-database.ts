@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { Keyring } from '#crds/keyring.ts';
 import type { Channels } from '#operator/notifications/announcement.ts';
+import type { Rings } from '#operator/postgres/app-rows.ts';
 import { createDirectoryCommit, type DirectoryCommit } from '#operator/postgres/directory-commit.ts';
 import { migrate, readMigrations } from '#operator/postgres/migrate.ts';
 import { createPool } from '#operator/postgres/pool.ts';
@@ -11,13 +12,18 @@ import type { Registry } from '#operator/registry/registry.ts';
 import { createDatabase } from '#test/parts/postgres-database.ts';
 
 /** An operator that leads, as far as the registry knows. */
-export type Leader = { readonly term: number; readonly registry: Registry; readonly commit: DirectoryCommit };
+export type Leader = {
+  readonly term: number;
+  readonly registry: Registry;
+  readonly commit: DirectoryCommit;
+  readonly rings: Rings;
+};
 
 export type RegistryDatabase = AsyncDisposable & {
   readonly pool: pg.Pool;
   readonly installation: string;
-  /** Takes a new term. */
-  lead(channels: Channels, now: () => number): Promise<Leader>;
+  /** Takes a new term. `encryption`: ENCRYPTION_KEYS; default: one key, always the same. */
+  lead(channels: Channels, now: () => number, encryption?: Keyring): Promise<Leader>;
 };
 
 const ring = (id: string): Keyring => Keyring.parse(`${id}:${randomBytes(32).toString('base64')}`);
@@ -40,15 +46,15 @@ export async function registryDatabase(): Promise<RegistryDatabase> {
   const pool = createPool({ url: database.url, onConnectionLost: () => {} });
   stack.defer(() => pool.end());
   const installation = 'default';
-  const [encryption, directory] = [ring('e1'), ring('d1')];
+  const [sameEncryption, directory] = [ring('e1'), ring('d1')];
   return {
     pool,
     installation,
-    lead: async (channels, now) => {
+    lead: async (channels, now, encryption = sameEncryption) => {
       const { term } = await createRegistryLog({ pool, keyring: directory, random: randomBytes }).takeOver();
       const commit = createDirectoryCommit({ pool, keyring: directory, term: () => term, onCommitted: () => {} });
       const rings = { installation, encryption, directory };
-      return { term, commit, registry: createRegistry({ pool, commit, rings, now, channels }) };
+      return { term, commit, rings, registry: createRegistry({ pool, commit, rings, now, channels }) };
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
