@@ -14,6 +14,7 @@ import type { ClientEvent, FanOut } from './fan-out.ts';
 import type { Memberships } from './memberships.ts';
 import { countRefusal, type RelayMetrics } from './metrics.ts';
 import type { Outbox } from './outbox.ts';
+import { Pace, type PaceParts, type Readable } from './pace.ts';
 import type { RelaySocket } from './socket.ts';
 import type { SocketRegistry } from './socket-registry.ts';
 
@@ -55,6 +56,7 @@ export class Hub {
   readonly wallClock: () => number;
   readonly maxSubscriptions: number;
   readonly #parts: HubParts;
+  readonly #pace: PaceParts;
 
   constructor(parts: HubParts) {
     this.#parts = parts;
@@ -69,6 +71,11 @@ export class Hub {
     this.now = parts.now;
     this.wallClock = parts.wallClock;
     this.maxSubscriptions = parts.maxSubscriptions;
+    this.#pace = {
+      now: parts.now,
+      clientEventsPerSecond: (appId) => parts.directory.appById(appId)?.limits.clientEventsPerSecond ?? 0,
+      heldBack: () => parts.metrics.heldBack.inc(),
+    };
   }
 
   /** The RelayToken that a token belongs to, by its public part; undefined: none, or none that is let in now. */
@@ -81,6 +88,11 @@ export class Hub {
   failed(socket: RelaySocket, error: unknown): void {
     this.refused('internal');
     this.#parts.log.error({ err: error, appId: socket.appId, socketId: socket.id }, 'serving a connection failed');
+  }
+
+  /** How fast a socket of the app is read. */
+  paceOf(appId: string, socket: Readable): Pace {
+    return new Pace(this.#pace, appId, socket);
   }
 
   add(socket: RelaySocket): void {

@@ -11,6 +11,7 @@ export type RelayMetrics = {
   readonly published: Record<Reach, number>;
   readonly delivered: Counter;
   readonly clientMessages: Counter<'type'>;
+  readonly heldBack: Counter;
   readonly degraded: Counter<'part'>;
   readonly forwardingHeadersIgnored: Counter;
   readonly certificateHeadersIgnored: Counter<'reason'>;
@@ -68,6 +69,11 @@ export function relayMetrics(registry: Registry, sources: MetricSources): RelayM
       name: 'relay_client_messages_total',
       help: 'Messages received from WebSocket clients by type.',
       labelNames: ['type'],
+      registers,
+    }),
+    heldBack: new Counter({
+      name: 'relay_sockets_held_back_total',
+      help: 'Times that nothing more was read from a WebSocket client for a while, because it sends more messages than its share.',
       registers,
     }),
     degraded: new Counter({

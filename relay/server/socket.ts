@@ -24,6 +24,7 @@ import { textFrame } from '../protocol/text-frame.ts';
 import type { User } from '../protocol/user-data.ts';
 import type { Subscriber } from './fan-out.ts';
 import type { Hub } from './hub.ts';
+import type { Pace } from './pace.ts';
 import type { Run } from './run.ts';
 import { Subscriptions } from './subscriptions.ts';
 
@@ -68,6 +69,8 @@ export class RelaySocket implements Subscriber {
   #state: ConnectionState = CONNECTING;
   #lastTrafficAt: number;
   #bucket: Bucket | undefined;
+  /** Undefined: it has sent nothing yet, as most sockets for long. */
+  #pace: Pace | undefined;
   #user: User | undefined;
   #relayTokens: readonly string[] = NONE;
   #subscriptions: Subscriptions | undefined;
@@ -179,6 +182,8 @@ export class RelaySocket implements Subscriber {
 
   #traffic(event: ConnectionEvent): void {
     this.#lastTrafficAt = this.#hub.now();
+    this.#pace ??= this.#hub.paceOf(this.appId, this.#webSocket);
+    this.#pace.count();
     this.#guarded(event);
   }
 

@@ -314,6 +314,20 @@ test('a client that comes and goes without end is slowed down, and not shut out'
   }
 });
 
+test('a client that floods the relay is read more slowly; nothing of it is lost, and nobody else waits for it', async () => {
+  await using flooding = await TestClient.connected(relay.port);
+  await using bystander = await TestClient.connected(relay.port);
+  for (let n = 0; n < 3_000; n += 1) flooding.send({ event: 'pusher:ping', data: {} });
+  const pongs = (): number => flooding.all('pusher:pong').length;
+  await eventually(() => pongs() > 0);
+  await bystander.settled();
+  expect(pongs()).toBeLessThan(3_000);
+  await eventually(() => pongs() === 3_000);
+  expect(await (await fetch(`http://127.0.0.1:${relay.metricsPort}/metrics`)).text()).toMatch(
+    /^relay_sockets_held_back_total [1-9]/m,
+  );
+});
+
 describe('slow consumers', () => {
   test('a client that stops reading is dropped, others get everything, memory does not grow', async () => {
     await using slow = await TestClient.connected(relay.port);
