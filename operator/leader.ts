@@ -4,6 +4,7 @@ import { describeError } from './engine/errors.ts';
 import { reseal, type ResealOptions } from './encryption/reseal.ts';
 import type { FactReader } from './facts/fact-reader.ts';
 import { deliver, type DeliveryOptions } from './notifications/delivery.ts';
+import { purge, type PurgeOptions } from './purge.ts';
 import { runReconcilers, type ReconcilersOptions } from './reconcilers.ts';
 
 export type LeaderOptions = ReconcilersOptions & {
@@ -11,13 +12,8 @@ export type LeaderOptions = ReconcilersOptions & {
   readonly facts: FactReader;
   readonly delivery: DeliveryOptions;
   readonly reseal: ResealOptions;
-  /** Forgets who used what is gone. */
-  readonly purgeUses: () => Promise<unknown>;
+  readonly purgeUses: PurgeOptions['purgeUses'];
 };
-
-/** How long the rows of an app that was deleted for good can still be taken back by its appId. */
-const SOFT_DELETE_MS = 7 * 86_400_000;
-const PURGE_EVERY_MS = 3_600_000;
 
 /**
  * What only the leader does: publish the directory, reconcile, hear what relays tell, tell people, encrypt anew, purge. Ends when the signal
@@ -52,18 +48,4 @@ export async function lead(options: LeaderOptions, signal: AbortSignal): Promise
     reseal(options.reseal, both),
     purge(options, both),
   ]);
-}
-
-async function purge({ registry, purgeUses, clock, log }: LeaderOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await clock.sleep(PURGE_EVERY_MS, signal);
-      const purged = await registry.purgeApps(clock.now() - SOFT_DELETE_MS);
-      if (purged.length > 0) log.info({ appIds: purged }, 'purged apps that were deleted 7 days ago');
-      await purgeUses();
-    } catch (error) {
-      if (signal.aborted) return;
-      log.warn(describeError(error), 'purge failed, trying again in an hour');
-    }
-  }
 }

@@ -13,13 +13,14 @@ import { reseal } from '#operator/encryption/reseal.ts';
 import { FactReader } from '#operator/facts/fact-reader.ts';
 import type { FactStream } from '#operator/facts/fact-stream.ts';
 import { createFactReaderMetrics } from '#operator/facts/metrics.ts';
-import { createCredentialUses, writeCredentialUses } from '#operator/postgres/credential-use.ts';
+import { createCredentialUses, purgeCredentialUses, writeCredentialUses } from '#operator/postgres/credential-use.ts';
 import { createDirectoryCommit } from '#operator/postgres/directory-commit.ts';
 import { createFactStore } from '#operator/postgres/fact-store.ts';
 import { createRegistryLog } from '#operator/postgres/registry-log.ts';
 import { createRegistry } from '#operator/postgres/registry.ts';
 import { createSealedSecrets } from '#operator/postgres/sealed-secrets.ts';
 import { OldCredentials } from '#operator/rotation/old-credentials.ts';
+import { purge } from '#operator/purge.ts';
 import { runReconcilers } from '#operator/reconcilers.ts';
 import type { World } from '#operator/world/world.ts';
 import type { Keys } from './keys.ts';
@@ -106,6 +107,7 @@ export function createOperator({ pool, keys, store, facts: stream, world, url, l
           },
           signal,
         ),
+        purge({ registry, purgeUses: () => purgeCredentialUses(commit), clock: systemClock, log }, signal),
         runReconcilers(
           {
             world,
