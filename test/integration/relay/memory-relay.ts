@@ -14,7 +14,8 @@ import { createHttpPost } from '#relay/webhooks/post.ts';
 import { createResolver } from '#relay/webhooks/resolver.ts';
 import { MemoryUsageWorld } from '#relay/usage/memory.ts';
 import { MemoryPublicKeys } from '#relay/encryption/memory.ts';
-import { createRelay, type Relay, type RelayParts, type RelaySettings } from '#relay/relay.ts';
+import type { RelayParts, RelaySettings } from '#relay/relay-parts.ts';
+import { createRelay, type Relay } from '#relay/relay.ts';
 import { keyring } from '../directory/installation.ts';
 import { HandBuiltDirectory } from './hand-built-directory.ts';
 
