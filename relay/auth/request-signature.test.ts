@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { tokenHash } from '#crds/token-format.ts';
 import { describe, expect, test } from 'vitest';
-import { defaultedAccess } from '#crds/access.ts';
 import { Secret } from '#crds/keyring.ts';
+import { SAMPLE_APP } from '#test/parts/sample-entries.ts';
 import { appOf, type AppKey } from '../directory/directory.ts';
 import { channelSignatureHolds } from './channel-signature.ts';
 import { presentedCredential } from './presented-credential.ts';
@@ -13,22 +13,8 @@ import { parseQuery, requestSignatureFault, type SignedRequest } from './request
 const keysOf = (...pairs: readonly (readonly [key: string, secret: string])[]): readonly AppKey[] =>
   appOf(
     {
-      appId: '3',
-      namespace: 'n',
-      name: 'a',
-      enabled: true,
+      ...SAMPLE_APP,
       keys: pairs.map(([key]) => ({ id: key, key, secret: '', expiresAt: null, pending: false })),
-      authentication: { bearer: true, keyAndSecret: true, signature: true },
-      access: defaultedAccess(undefined),
-      limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 100, rate: null },
-      channels: {
-        clientEvents: true,
-        encrypted: true,
-        subscriptionCounts: false,
-        watchlists: false,
-        cacheSeconds: 1_800,
-      },
-      webhooks: [],
     },
     new Map(pairs),
     1,

@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
-import { defaultedAccess } from '#crds/access.ts';
 import { certificateEntryKey, webhookHeadersField, type AppEntryBody } from '#crds/directory/entry-body.ts';
 import { signEntry } from '#crds/directory/entry.ts';
 import { Keyring } from '#crds/keyring.ts';
 import { seal } from '#crds/sealed.ts';
+import { SAMPLE_APP } from '#test/parts/sample-entries.ts';
 import { decodeEntry, type DecodedEntry } from './decode-entry.ts';
 import type { App } from './directory.ts';
 
@@ -13,21 +13,9 @@ const sealed = (field: string, text: string): string => seal(keyring, ['7'], fie
 
 function decoded(headers: string | null): DecodedEntry | undefined {
   const body: AppEntryBody = {
+    ...SAMPLE_APP,
     appId: '7',
-    namespace: 'n',
-    name: 'a',
-    enabled: true,
     keys: [{ id: 'k1', key: 'key', secret: sealed('key.k1', 'secret'), expiresAt: null, pending: false }],
-    authentication: { bearer: true, keyAndSecret: true, signature: true },
-    access: defaultedAccess(undefined),
-    limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 1, rate: null },
-    channels: {
-      clientEvents: true,
-      encrypted: true,
-      subscriptionCounts: false,
-      watchlists: false,
-      cacheSeconds: 1,
-    },
     webhooks: [
       { name: 'hook', url: 'https://a.example', events: ['cache_miss'], channelPrefix: null, batching: false, headers },
     ],

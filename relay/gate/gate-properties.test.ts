@@ -10,7 +10,7 @@ import type { App } from '../directory/directory.ts';
 import type { Stage } from './check.ts';
 import { firstRefusal, gate } from './gate.ts';
 import type { RefusalCode } from './refusals.ts';
-import { app, http, live, NOW, registered, webSocket } from './sample-visits.ts';
+import { app, http, live, NOW, registered, webSocket } from '#test/parts/sample-visits.ts';
 import type { HttpVisit, Visit } from './visit.ts';
 
 const STAGES: readonly Stage[] = ['arrival', 'complete', 'counted'];

@@ -7,7 +7,7 @@ import { presentedCredential } from '../auth/presented-credential.ts';
 import type { Stage } from './check.ts';
 import { firstRefusal } from './gate.ts';
 import type { RefusalCode } from './refusals.ts';
-import { app, http, minted, token } from './sample-visits.ts';
+import { app, http, minted, token } from '#test/parts/sample-visits.ts';
 import type { Visit } from './visit.ts';
 
 // However an address, an origin or a token is spelled, it is that one or none.

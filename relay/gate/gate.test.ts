@@ -10,7 +10,7 @@ import { SigningKey } from '../auth/signing-key.ts';
 import { firstRefusal, gate } from './gate.ts';
 import { errorsDocument } from './errors-document.ts';
 import { refusals, type RefusalCode } from './refusals.ts';
-import { app, http, live, NOW, registered, token, webSocket } from './sample-visits.ts';
+import { app, http, live, NOW, registered, token, webSocket } from '#test/parts/sample-visits.ts';
 import type { HttpVisit, Visit } from './visit.ts';
 
 /** All stages, as a door runs them. */

@@ -4,7 +4,7 @@ import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import { equalHexDigests } from '../auth/constant-time.ts';
 import { presentedCredential } from '../auth/presented-credential.ts';
 import { firstRefusal } from './gate.ts';
-import { http, minted, token } from './sample-visits.ts';
+import { http, minted, token } from '#test/parts/sample-visits.ts';
 import type { HttpVisit } from './visit.ts';
 
 // Somebody who guesses must not see how near the guess was. Measuring times would show the noise of the machine; this counts what is done: for

@@ -1,11 +1,10 @@
-// Long, because it is one clock's story: what is sent when, tried again, and given up.
 import Pusher from 'pusher';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { defaultedAccess } from '#crds/access.ts';
 import { Secret } from '#crds/keyring.ts';
 import { FakeClock, settled } from '#test/parts/fake-clock.ts';
+import { SAMPLE_APP } from '#test/parts/sample-entries.ts';
 import { appOf, DirectoryIndex, type Webhook } from '../directory/directory.ts';
 import type { WebhookClock } from './app-drain.ts';
 import { MemoryWebhookQueue, MemoryWebhookStore } from './memory-queue.ts';
@@ -14,7 +13,7 @@ import type { Post, PostRequest, PostResult } from './post.ts';
 import type { WebhookEvent } from './webhook-sink.ts';
 import { QueuedWebhooks, type Webhooks } from './webhooks.ts';
 
-// Long, because its cases share one harness: replicas over one store, moved by one clock.
+// What is sent when, tried again, and given up. Long, because its cases share one harness: replicas over one store, moved by one clock.
 
 const OK: PostResult = { outcome: 'delivered', status: 200 };
 const BROKEN: PostResult = { outcome: 'failed', reason: 'status', status: 500 };
@@ -60,15 +59,9 @@ function setApp(appId: string, hooks: readonly HookFields[], keys = KEYS): void 
   );
   const app = appOf(
     {
+      ...SAMPLE_APP,
       appId,
-      namespace: 'n',
-      name: 'a',
-      enabled: true,
       keys: keys.map((one) => ({ id: one.key, secret: '', expiresAt: null, pending: false, ...one })),
-      authentication: { bearer: true, keyAndSecret: true, signature: true },
-      access: defaultedAccess(undefined),
-      limits: { connections: null, eventBytes: 1, clientEventsPerSecond: 1, presenceMembers: 1, rate: null },
-      channels: { clientEvents: true, encrypted: true, subscriptionCounts: false, watchlists: false, cacheSeconds: 1 },
       webhooks,
     },
     new Map(keys.map(({ key }) => [key, `${key}-secret`])),

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PresenceChannel } from 'pusher-js';
 import type { Relay } from '#relay/relay.ts';
+import { DEFAULT_POLICY } from '#test/parts/app-policy.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { MemoryWorld } from './memory-relay.ts';
 import { browser, collected, next, serverSdk } from './sdks.ts';
@@ -20,21 +21,6 @@ afterEach(async () => {
   await relay[Symbol.asyncDispose]();
   await other[Symbol.asyncDispose]();
 });
-
-const LIMITS = {
-  connections: null,
-  eventBytes: 10_240,
-  clientEventsPerSecond: 10,
-  presenceMembers: 100,
-  rate: null,
-} as const;
-const CHANNELS = {
-  clientEvents: true,
-  encrypted: true,
-  subscriptionCounts: false,
-  watchlists: false,
-  cacheSeconds: 1_800,
-} as const;
 
 const ids = (channel: PresenceChannel): string[] => {
   const all: string[] = [];
@@ -92,7 +78,7 @@ describe('presence', () => {
   });
 
   test('a full channel refuses another user, not another socket of a member', async () => {
-    await world.directory.setApp({ limits: { ...LIMITS, presenceMembers: 1, rate: null } });
+    await world.directory.setApp({ limits: { ...DEFAULT_POLICY.limits, presenceMembers: 1, rate: null } });
     await using ada = await TestClient.connected(relay.port);
     await using adaAgain = await TestClient.connected(other.port);
     await using bob = await TestClient.connected(other.port);
@@ -168,7 +154,7 @@ describe('encrypted channels', () => {
   });
 
   test('switched off: refused, and the socket stays', async () => {
-    await world.directory.setApp({ channels: { ...CHANNELS, encrypted: false } });
+    await world.directory.setApp({ channels: { ...DEFAULT_POLICY.channels, encrypted: false } });
     await using client = await TestClient.connected(relay.port);
     client.requestSubscription('private-encrypted-room');
     const error = await client.event('pusher:subscription_error', 'private-encrypted-room');
@@ -221,7 +207,7 @@ test('what is counted: who got an event, and a client event that a fence refused
 });
 
 test('subscription_count reaches pusher-js', async () => {
-  await world.directory.setApp({ channels: { ...CHANNELS, subscriptionCounts: true } });
+  await world.directory.setApp({ channels: { ...DEFAULT_POLICY.channels, subscriptionCounts: true } });
   using first = browser(relay.port);
   const channel = first.subscribe('orders');
   const counts = collected(channel, 'pusher:subscription_count');

@@ -11,6 +11,7 @@ import { IpRanges } from '#relay/access/ip-ranges.ts';
 import { parseIpRanges } from '#relay/access/trusted-proxies.ts';
 import { MemoryRateStore } from '#relay/limits/memory-rate-store.ts';
 import type { Relay } from '#relay/relay.ts';
+import { DEFAULT_POLICY } from '#test/parts/app-policy.ts';
 import { effort } from '../conformance/effort.ts';
 import { bytesOf, tricks, type RawRequest } from './gate-tricks.ts';
 import type { AppFields } from './hand-built-directory.ts';
@@ -39,8 +40,7 @@ const HTTP: readonly DoorName[] = ['channels', 'events', 'auth'];
 const access = (rule: Partial<ReturnType<typeof defaultedAccess>>): AppFields => ({
   access: { ...defaultedAccess(undefined), ...rule },
 });
-const switches = { bearer: true, keyAndSecret: true, signature: true };
-const limits = { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null };
+const { authentication: switches, limits } = DEFAULT_POLICY;
 
 const scenarios: readonly Scenario[] = [
   { name: 'nothing' },

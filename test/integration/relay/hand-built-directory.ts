@@ -1,6 +1,6 @@
 import { appOf, DirectoryIndex, type Directory, type DirectoryChange, type Token } from '#relay/directory/directory.ts';
-import { defaultedAccess } from '#crds/access.ts';
 import type { AppEntryBody } from '#crds/directory/entry-body.ts';
+import { SAMPLE_APP, SAMPLE_TOKEN } from '#test/parts/sample-entries.ts';
 
 export type AppFields = Partial<Omit<AppEntryBody, 'keys' | 'appId'>> & {
   readonly appId?: string;
@@ -29,21 +29,7 @@ export class HandBuiltDirectory implements Directory {
   async setApp(fields: AppFields = {}): Promise<void> {
     const { keys = [{ id: 'k1', key: 'appkey', secret: 'appsecret' }], ...rest } = fields;
     const body: AppEntryBody = {
-      appId: '101',
-      namespace: 'shop',
-      name: 'checkout',
-      enabled: true,
-      authentication: { bearer: true, keyAndSecret: true, signature: true },
-      access: defaultedAccess(undefined),
-      limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
-      channels: {
-        clientEvents: true,
-        encrypted: true,
-        subscriptionCounts: false,
-        watchlists: false,
-        cacheSeconds: 1_800,
-      },
-      webhooks: [],
+      ...SAMPLE_APP,
       ...rest,
       keys: keys.map((key) => ({ expiresAt: null, pending: false, ...key })),
     };
@@ -58,21 +44,7 @@ export class HandBuiltDirectory implements Directory {
   }
 
   async setToken(sha256: string, fields: Partial<Token> = {}): Promise<void> {
-    const token: Token = {
-      id: 'token00001',
-      appId: '101',
-      namespace: 'shop',
-      name: 'ci',
-      environment: 'Live',
-      expiresAt: null,
-      rotated: false,
-      graceUntil: null,
-      scopes: null,
-      rate: null,
-      ...fields,
-      sha256,
-      revision: 1,
-    };
+    const token: Token = { ...SAMPLE_TOKEN, ...fields, sha256, revision: 1 };
     this.#index.setToken(sha256, token);
     await this.#applied({ appIds: new Set(), tokenHashes: new Set([sha256]), tokenApps: new Set([token.appId]) });
   }

@@ -4,6 +4,7 @@ import type Pusher from 'pusher';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import type { Relay } from '#relay/relay.ts';
+import { DEFAULT_POLICY } from '#test/parts/app-policy.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { MemoryWorld } from './memory-relay.ts';
 import { serverSdk } from './sdks.ts';
@@ -165,13 +166,7 @@ describe('encrypted channels', () => {
 
   test('an app without them: 403', async () => {
     await world.directory.setApp({
-      channels: {
-        clientEvents: true,
-        encrypted: false,
-        subscriptionCounts: false,
-        watchlists: false,
-        cacheSeconds: 60,
-      },
+      channels: { ...DEFAULT_POLICY.channels, encrypted: false },
     });
     expect(await call('POST', '/events', { name: 'x', channel, data: sealed })).toMatchObject(
       refused(403, 'encryption_disabled'),

@@ -4,6 +4,7 @@ import type { Rate } from '#crds/rate.ts';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import type { App } from '#relay/directory/directory.ts';
 import type { Relay } from '#relay/relay.ts';
+import { DEFAULT_POLICY } from '#test/parts/app-policy.ts';
 import { MemoryWorld } from './memory-relay.ts';
 import { serverSdk } from './sdks.ts';
 import { TestClient } from './test-client.ts';
@@ -17,13 +18,7 @@ const trial = mintToken('Test', new Uint8Array(MINT_BYTES).fill(8));
 
 // So slow that no test sees a token come back.
 const rate = (burst: number): Rate => ({ requestsPerMinute: 1, burst });
-const limits = (of: Rate | null): App['limits'] => ({
-  connections: null,
-  eventBytes: 10_240,
-  clientEventsPerSecond: 10,
-  presenceMembers: 100,
-  rate: of,
-});
+const limits = (of: Rate | null): App['limits'] => ({ ...DEFAULT_POLICY.limits, rate: of });
 
 beforeEach(async () => {
   world = new MemoryWorld();

@@ -4,6 +4,7 @@ import type { CachedEvent, EventCache } from '#relay/cache/event-cache.ts';
 import { MemoryEventCache } from '#relay/cache/memory.ts';
 import type { Counted } from '#relay/occupancy/occupancy.ts';
 import type { Relay } from '#relay/relay.ts';
+import { DEFAULT_POLICY } from '#test/parts/app-policy.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { MemoryWorld } from './memory-relay.ts';
 import { serverSdk } from './sdks.ts';
@@ -237,7 +238,7 @@ describe('nothing is left behind', () => {
 
   test('a socket that closes right behind its sign-in is not online', async () => {
     await world.directory.setApp({
-      channels: { clientEvents: true, encrypted: true, subscriptionCounts: false, watchlists: true, cacheSeconds: 60 },
+      channels: { ...DEFAULT_POLICY.channels, watchlists: true },
     });
     for (let n = 0; n < 10; n += 1) {
       const client = await TestClient.connected(relay.port);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Relay } from '#relay/relay.ts';
+import { DEFAULT_POLICY } from '#test/parts/app-policy.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { MemoryWorld } from './memory-relay.ts';
 import { browser, collected, next, serverSdk } from './sdks.ts';
@@ -20,13 +21,7 @@ afterEach(async () => {
   await other[Symbol.asyncDispose]();
 });
 
-const WITH_WATCHLISTS = {
-  clientEvents: true,
-  encrypted: true,
-  subscriptionCounts: false,
-  watchlists: true,
-  cacheSeconds: 1_800,
-} as const;
+const WITH_WATCHLISTS = { ...DEFAULT_POLICY.channels, watchlists: true };
 
 describe('sign-in', () => {
   test('pusher-js: what the backend says to a user reaches its sockets everywhere, and nobody else', async () => {

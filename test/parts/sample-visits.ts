@@ -1,9 +1,9 @@
-import { defaultedAccess } from '#crds/access.ts';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
-import { appOf, type App, type ClientCertificate, type Token } from '../directory/directory.ts';
-import type { HttpVisit, LiveVisit, WebSocketVisit } from './visit.ts';
+import { appOf, type App, type ClientCertificate, type Token } from '#relay/directory/directory.ts';
+import type { HttpVisit, LiveVisit, WebSocketVisit } from '#relay/gate/visit.ts';
+import { SAMPLE_APP, SAMPLE_TOKEN } from './sample-entries.ts';
 
-// Visits that pass, for tests to spoil.
+// Visits that the gate lets pass, for tests to spoil.
 
 /** Epoch milliseconds of every visit. */
 export const NOW = 1_000_000;
@@ -11,22 +11,8 @@ export const minted = mintToken('Live', new Uint8Array(MINT_BYTES).fill(3));
 export const app = (changes: Partial<Omit<App, 'keys'>> = {}): App => ({
   ...appOf(
     {
-      appId: '101',
-      namespace: 'shop',
-      name: 'checkout',
-      enabled: true,
+      ...SAMPLE_APP,
       keys: [{ id: 'k1', key: 'appkey', secret: '', expiresAt: null, pending: false }],
-      authentication: { bearer: true, keyAndSecret: true, signature: true },
-      access: defaultedAccess(undefined),
-      limits: { connections: null, eventBytes: 10_240, clientEventsPerSecond: 10, presenceMembers: 100, rate: null },
-      channels: {
-        clientEvents: true,
-        encrypted: true,
-        subscriptionCounts: false,
-        watchlists: false,
-        cacheSeconds: 1_800,
-      },
-      webhooks: [],
     },
     new Map([['k1', 'appsecret']]),
     1,
@@ -34,18 +20,8 @@ export const app = (changes: Partial<Omit<App, 'keys'>> = {}): App => ({
   ...changes,
 });
 export const token = (changes: Partial<Token> = {}): Token => ({
-  id: 't',
-  appId: '101',
-  namespace: 'shop',
-  name: 'ci',
-  environment: 'Live',
-  expiresAt: null,
-  rotated: false,
-  graceUntil: null,
-  scopes: null,
-  rate: null,
+  ...SAMPLE_TOKEN,
   sha256: minted.sha256,
-  revision: 1,
   ...changes,
 });
 export const http = (changes: Partial<HttpVisit> = {}): HttpVisit => ({
