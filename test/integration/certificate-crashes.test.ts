@@ -14,7 +14,7 @@ import { certificateAuthority, fingerprintOf } from '#test/parts/certificate.ts'
 import { openFolderWorld } from '#test/parts/folder-world.ts';
 import { Killed, Killer } from '#test/parts/killer.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
-import { registryDatabase, type RegistryDatabase } from './notifications/registry-database.ts';
+import { registryDatabase, type RegistryDatabase } from '#test/parts/registry-database.ts';
 
 // The life of a client certificate, of each source: registered, replaced or renewed, revoked, brought back, deleted. The operator is killed
 // before and after every call that changes something, and starts again; every station of the life is as if it had not been, and so is what
@@ -201,7 +201,7 @@ describe.each(SOURCES)('a client certificate by %s, whose operator is killed bef
     };
 
     const start = async (): Promise<KindReconciles> => {
-      const leader = await database.lead({ mail: true, webhook: false }, () => now);
+      const leader = await database.lead({ channels: { mail: true, webhook: false }, now: () => now });
       const { apps, tokens, secrets, certificates, recorder } = world.world;
       const guarded: CertManager = {
         state: () => certManager.state(),

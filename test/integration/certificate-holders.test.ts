@@ -8,7 +8,7 @@ import { createKindReconciles, type KindReconciles } from '#operator/kind-reconc
 import { OldCredentials } from '#operator/rotation/old-credentials.ts';
 import { openFolderWorld, type RunningFolderWorld } from '#test/parts/folder-world.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
-import { registryDatabase } from './notifications/registry-database.ts';
+import { registryDatabase } from '#test/parts/registry-database.ts';
 
 // A ClientCertificate whose fingerprint another one has is looked at as soon as that one lets it go, and nobody else is.
 
@@ -38,7 +38,7 @@ beforeEach(async () => {
   await mkdir(folder);
   now = Date.UTC(2027, 0, 1);
   running = stack.use(await openFolderWorld(folder, join(path, 'data'), () => now));
-  const { registry } = await database.lead({ mail: false, webhook: false }, () => now);
+  const { registry } = await database.lead({ now: () => now });
   kinds = createKindReconciles({
     world: running.world,
     registry,

@@ -9,7 +9,7 @@ import type { WebhookHeaders } from '#operator/registry/app-registry.ts';
 import { DEFAULT_POLICY } from '#test/parts/app-policy.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { FakeClock } from '#test/parts/fake-clock.ts';
-import { registryDatabase, type Leader, type RegistryDatabase } from './notifications/registry-database.ts';
+import { registryDatabase, type Leader, type RegistryDatabase } from '#test/parts/registry-database.ts';
 
 // ENCRYPTION_KEYS are rotated: what an old key has encrypted is encrypted with the new one, and the old one can go.
 
@@ -29,8 +29,7 @@ beforeEach(async () => {
 });
 afterEach(() => database[Symbol.asyncDispose]());
 
-const lead = (keys: string): Promise<Leader> =>
-  database.lead({ mail: false, webhook: false }, Date.now, Keyring.parse(keys));
+const lead = (keys: string): Promise<Leader> => database.lead({ now: Date.now, encryption: Keyring.parse(keys) });
 const register = ({ registry }: Leader, name: string): Promise<void> =>
   registry.registerApp({ namespace: 'shop', name, uid: name }, DEFAULT_POLICY, HEADERS);
 /** Of an app, opened. */
@@ -39,17 +38,15 @@ const secretsOf = async ({ registry }: Leader, name: string): Promise<string[]> 
   const secrets = [...(row?.keys ?? []).map(({ secret }) => secret), ...(row?.webhookHeaders.values() ?? [])];
   return secrets.map((secret) => secret.reveal());
 };
-const query = async (sql: string): Promise<Record<string, unknown>[]> =>
-  (await database.pool.query<Record<string, unknown>>(sql)).rows;
 /** Everything in the database but sealed texts and the term. */
 const everythingElse = (): Promise<unknown> =>
   Promise.all([
-    query(`SELECT to_jsonb(app) - 'webhook_headers' FROM app ORDER BY app_id`),
-    query(`SELECT to_jsonb(app_key) - 'secret' FROM app_key ORDER BY app_id, id`),
-    query(`SELECT to_jsonb(directory) - 'term' FROM directory`),
-    query('SELECT * FROM entry ORDER BY key'),
-    query('SELECT * FROM outbox ORDER BY revision'),
-    query('SELECT * FROM audit ORDER BY id'),
+    database.query(`SELECT to_jsonb(app) - 'webhook_headers' FROM app ORDER BY app_id`),
+    database.query(`SELECT to_jsonb(app_key) - 'secret' FROM app_key ORDER BY app_id, id`),
+    database.query(`SELECT to_jsonb(directory) - 'term' FROM directory`),
+    database.query('SELECT * FROM entry ORDER BY key'),
+    database.query('SELECT * FROM outbox ORDER BY revision'),
+    database.query('SELECT * FROM audit ORDER BY id'),
   ]);
 const run = async (
   { term, rings }: Leader,
@@ -91,7 +88,7 @@ test('more than are read at once are encrypted anew; what is damaged stays as it
   const before = await lead(OLD);
   const names = Array.from({ length: 401 }, (_, n) => `app-${n}`);
   for (const name of names) await register(before, name);
-  await query(`UPDATE app_key SET secret = 'v1.old.AAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+  await database.query(`UPDATE app_key SET secret = 'v1.old.AAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAA'
      WHERE app_id = (SELECT app_id FROM app WHERE name = 'app-7')`);
   await run(await lead(`${NEW},${OLD}`));
   expect(lines).toEqual([
@@ -131,7 +128,7 @@ test('what is written between reading and writing is not written over', async ()
   await writer.query('BEGIN');
   await writer.query(`UPDATE app SET webhook_headers = webhook_headers - 'audit'`);
   const running = run(both);
-  await eventually(async () => (await query('SELECT FROM pg_locks WHERE NOT granted')).length > 0, {
+  await eventually(async () => (await database.query('SELECT FROM pg_locks WHERE NOT granted')).length > 0, {
     describe: 'the headers, as they were read, wait for the writer',
   });
   await writer.query('COMMIT');

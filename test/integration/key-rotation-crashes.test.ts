@@ -11,8 +11,6 @@ import { unseal } from '#crds/sealed.ts';
 import type { DirectoryView } from '#operator/directory/enforcement.ts';
 import type { Enforcement } from '#operator/directory/enforcement-watch.ts';
 import { createDirectoryCommit } from '#operator/postgres/directory-commit.ts';
-import { migrate, readMigrations } from '#operator/postgres/migrate.ts';
-import { createPool } from '#operator/postgres/pool.ts';
 import { createRegistry } from '#operator/postgres/registry.ts';
 import { createRegistryLog } from '#operator/postgres/registry-log.ts';
 import { PendingKeys } from '#operator/reconcile/pending-keys.ts';
@@ -24,7 +22,7 @@ import { observeApp } from '#operator/relay-app/observe.ts';
 import { planApp } from '#operator/relay-app/plan.ts';
 import { openFolderWorld } from '#test/parts/folder-world.ts';
 import { Killed, Killer } from '#test/parts/killer.ts';
-import { createDatabase } from '#test/parts/postgres-database.ts';
+import { disposablePool, migratedDatabase } from '#test/parts/migrated-database.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 
 // A rotation, from the request to the end of the old key, in which the operator is killed before and after every single call that changes
@@ -45,20 +43,8 @@ describe('a rotation whose operator is killed before and after every call', () =
   let data: string;
 
   beforeAll(async () => {
-    const database = stack.use(
-      await createDatabase({
-        template: {
-          name: 'registry',
-          migrate: async (url) => {
-            const migrating = createPool({ url, onConnectionLost: () => {} });
-            await migrate(migrating, await readMigrations());
-            await migrating.end();
-          },
-        },
-      }),
-    );
-    pool = createPool({ url: database.url, onConnectionLost: () => {} });
-    stack.defer(() => pool.end());
+    const database = stack.use(await migratedDatabase());
+    ({ pool } = stack.use(disposablePool(database.url)));
     const { path } = stack.use(await temporaryDirectory('key-rotation-crashes'));
     [folder, data] = [join(path, 'manifests'), join(path, 'data')];
     await mkdir(folder);

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { eventually } from '#test/parts/eventually.ts';
+import { migratedDatabase } from '#test/parts/migrated-database.ts';
 import { startRedis } from '#test/parts/redis.ts';
 import { documentedUsers, withUser } from '#test/parts/redis-users.ts';
-import { migratedDatabase, revokeChange, startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
+import { revokeChange, startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
 
 test('a change reaches the relays and comes back as Enforced, with no more rights in Redis than documented', async () => {
   await using database = await migratedDatabase();

@@ -1,7 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import type pg from 'pg';
 import { tokenEntryKey } from '#crds/directory/entry-body.ts';
 import type { EntryChange } from '#crds/directory/entry-body.ts';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
@@ -15,8 +14,6 @@ import { Publisher } from '#operator/directory/publisher.ts';
 import type { PublisherOptions } from '#operator/directory/publisher.ts';
 import { createDirectoryCommit } from '#operator/postgres/directory-commit.ts';
 import type { DirectoryCommit } from '#operator/postgres/directory-commit.ts';
-import { migrate, readMigrations } from '#operator/postgres/migrate.ts';
-import { createPool } from '#operator/postgres/pool.ts';
 import { createRegistryLog } from '#operator/postgres/registry-log.ts';
 import { connectRedis as connectOperatorRedis } from '#operator/redis/connection.ts';
 import { createDirectoryStore } from '#operator/redis/directory-store.ts';
@@ -25,31 +22,13 @@ import type { FollowerOptions } from '#relay/directory/follower.ts';
 import { connectRedis as connectRelayRedis } from '#relay/redis/connection.ts';
 import { createDirectoryFeed } from '#relay/redis/directory-feed.ts';
 import { eventually } from '#test/parts/eventually.ts';
-import { createDatabase } from '#test/parts/postgres-database.ts';
+import { disposablePool } from '#test/parts/migrated-database.ts';
 
 /** The wiring of operator and relay for the directory alone, on real servers: what the tests of the fault table share. */
 export const KEYS = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
 export const keyring = Keyring.parse(KEYS);
 export const keys = directoryKeys();
 export const silentLog = (): Logger => pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
-
-export async function migratedDatabase(server?: string): ReturnType<typeof createDatabase> {
-  return createDatabase({
-    ...(server === undefined ? {} : { server }),
-    template: {
-      name: 'directory',
-      migrate: async (url) => {
-        await using pool = disposablePool(url);
-        await migrate(pool.pool, await readMigrations());
-      },
-    },
-  });
-}
-
-export function disposablePool(url: string): AsyncDisposable & { readonly pool: pg.Pool } {
-  const pool = createPool({ url, onConnectionLost: () => {} });
-  return { pool, [Symbol.asyncDispose]: () => pool.end() };
-}
 
 export type RunningOperator = AsyncDisposable & {
   readonly publisher: Publisher;

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { monotonicClock } from '#operator/directory/clock.ts';
 import { eventually } from '#test/parts/eventually.ts';
+import { migratedDatabase } from '#test/parts/migrated-database.ts';
 import { startRedis } from '#test/parts/redis.ts';
 import { startTcpProxy } from '#test/parts/tcp-proxy.ts';
-import { migratedDatabase, revokeChange, startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
+import { revokeChange, startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
 
 test('a relay that is cut off keeps serving, and is named until it has caught up', async () => {
   await using database = await migratedDatabase();

@@ -2,10 +2,11 @@ import { expect, test } from 'vitest';
 import { NotLeadingError } from '#operator/directory/errors.ts';
 import { firstBrokenAudit } from '#operator/postgres/audit.ts';
 import { migrate, NewerDatabaseError, readMigrations } from '#operator/postgres/migrate.ts';
+import { disposablePool, migratedDatabase } from '#test/parts/migrated-database.ts';
 import { createDatabase } from '#test/parts/postgres-database.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { startRedis } from '#test/parts/redis.ts';
-import { disposablePool, migratedDatabase, startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
+import { startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
 
 test('two transactions held open and committed in reverse both arrive, in the order of their commits', async () => {
   await using database = await migratedDatabase();

@@ -2,10 +2,11 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { PodLook } from '#operator/directory/pod-look.ts';
 import { eventually } from '#test/parts/eventually.ts';
+import { disposablePool, migratedDatabase } from '#test/parts/migrated-database.ts';
 import { startProcess } from '#test/parts/process.ts';
 import type { RunningProcess } from '#test/parts/process.ts';
 import { redisCommand, startRedis } from '#test/parts/redis.ts';
-import { disposablePool, keys, migratedDatabase, startOperator, startRelay, tokenChange } from './installation.ts';
+import { keys, startOperator, startRelay, tokenChange } from './installation.ts';
 
 const run = (script: string, ...args: string[]): Promise<RunningProcess> =>
   startProcess({

@@ -2,19 +2,10 @@ import { expect, test } from 'vitest';
 import { EvictionPolicyError, refuseEviction } from '#operator/redis/eviction-policy.ts';
 import { connectRedis, whenReady } from '#operator/redis/connection.ts';
 import { eventually } from '#test/parts/eventually.ts';
+import { disposablePool, migratedDatabase } from '#test/parts/migrated-database.ts';
 import { startRedis } from '#test/parts/redis.ts';
 import { startReplicaSet } from '#test/parts/redis-topologies.ts';
-import {
-  disposablePool,
-  keys,
-  migratedDatabase,
-  revokeChange,
-  silentLog,
-  startOperator,
-  startRelay,
-  tokenChange,
-  tokenHash,
-} from './installation.ts';
+import { keys, revokeChange, silentLog, startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
 
 test.for(['FLUSHALL', 'the head is evicted', 'an entry is evicted', 'the log is evicted'])(
   'Redis loses what it holds (%s): no relay forgets, and everything is there again',

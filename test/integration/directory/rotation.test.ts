@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { Keyring } from '#crds/keyring.ts';
 import { eventually } from '#test/parts/eventually.ts';
+import { migratedDatabase } from '#test/parts/migrated-database.ts';
 import { startRedis } from '#test/parts/redis.ts';
-import { KEYS, keys, migratedDatabase, startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
+import { KEYS, keys, startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
 
 const NEW = `k2:${Buffer.alloc(32, 9).toString('base64')}`;
 const both = Keyring.parse(`${NEW},${KEYS}`);

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { eventually } from '#test/parts/eventually.ts';
+import { migratedDatabase } from '#test/parts/migrated-database.ts';
 import { startCluster, startSentinel } from '#test/parts/redis-topologies.ts';
 import { documentedUsers, withUser } from '#test/parts/redis-users.ts';
-import { keys, migratedDatabase, startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
+import { keys, startOperator, startRelay, tokenChange, tokenHash } from './installation.ts';
 
 test('Redis Cluster: the slot moves to another primary under load', async () => {
   await using database = await migratedDatabase();

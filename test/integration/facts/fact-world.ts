@@ -18,14 +18,8 @@ import { factMetrics } from '#relay/facts/metrics.ts';
 import { connectRedis as connectRelayRedis } from '#relay/redis/connection.ts';
 import { RedisFactSink } from '#relay/redis/fact-sink.ts';
 import { eventually } from '#test/parts/eventually.ts';
-import {
-  disposablePool,
-  keyring,
-  silentLog,
-  startOperator,
-  startRelay,
-  type RunningOperator,
-} from '../directory/installation.ts';
+import { disposablePool } from '#test/parts/migrated-database.ts';
+import { keyring, silentLog, startOperator, startRelay, type RunningOperator } from '../directory/installation.ts';
 
 /** The wiring for facts alone, on real servers: directory, reporter and reader, without a relay's ports. */
 export type FactOperator = AsyncDisposable & {

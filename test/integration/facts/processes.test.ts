@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { disposablePool } from '#test/parts/migrated-database.ts';
 import { PusherClient } from '#test/parts/pusher-js.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { withUser } from '#test/parts/redis-users.ts';
-import { disposablePool } from '../directory/installation.ts';
 import {
   metricsOf,
   serverSdk,

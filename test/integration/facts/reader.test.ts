@@ -8,10 +8,11 @@ import type { FactStore } from '#operator/facts/fact-store.ts';
 import type { FactStream } from '#operator/facts/fact-stream.ts';
 import { purgeCredentialUses } from '#operator/postgres/credential-use.ts';
 import { eventually } from '#test/parts/eventually.ts';
+import { disposablePool, migratedDatabase } from '#test/parts/migrated-database.ts';
 import { startCluster } from '#test/parts/redis-topologies.ts';
 import { startRedis, type RedisServer } from '#test/parts/redis.ts';
 import { documentedUsers, withUser } from '#test/parts/redis-users.ts';
-import { disposablePool, keyring, migratedDatabase } from '../directory/installation.ts';
+import { keyring } from '../directory/installation.ts';
 import {
   insertApp,
   insertToken,

@@ -7,7 +7,7 @@ import type { Registry } from '#operator/registry/registry.ts';
 import type { Subject } from '#operator/registry/subject.ts';
 import type { MintToken } from '#operator/registry/token-registry.ts';
 import { DEFAULT_POLICY } from '#test/parts/app-policy.ts';
-import { registryDatabase, type RegistryDatabase } from './registry-database.ts';
+import { registryDatabase, type RegistryDatabase } from '#test/parts/registry-database.ts';
 
 // What the methods that rotate and end credentials announce, of a real PostgreSQL: with the change, or not at all.
 
@@ -40,7 +40,7 @@ describe('what is announced with a change', () => {
   let appId: string;
   beforeEach(async () => {
     database = await registryDatabase();
-    ({ registry } = await database.lead({ mail: true, webhook: false }, () => NOW));
+    ({ registry } = await database.lead({ channels: { mail: true, webhook: false }, now: () => NOW }));
     await registry.registerApp(shop, DEFAULT_POLICY, new Map());
     ({ appId } = await app());
   });
@@ -157,7 +157,7 @@ describe('what is announced with a change', () => {
 
   test('a deposed leader announces nothing', async () => {
     const deposed = registry;
-    ({ registry } = await database.lead({ mail: true, webhook: false }, () => NOW));
+    ({ registry } = await database.lead({ channels: { mail: true, webhook: false }, now: () => NOW }));
     await expect(deposed.retireApp(shop, appId, 'Delete', [dying('x')])).rejects.toMatchObject({ code: 'not_leading' });
     expect(await announced()).toEqual([]);
   });

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { occasionKey, type Occasion } from '#operator/notifications/occasion.ts';
 import { announceIn } from '#operator/postgres/announcements.ts';
-import { registryDatabase, type RegistryDatabase } from './registry-database.ts';
+import { registryDatabase, type RegistryDatabase } from '#test/parts/registry-database.ts';
 
 const NOW = Date.parse('2027-02-22T12:00:00Z');
 const now = (): number => NOW;
@@ -35,10 +35,10 @@ describe('announcing', () => {
     ).rows;
 
   test('is one message to each address and one to the webhook, however often and by however many leaders', async () => {
-    const first = await database.lead(BOTH, now);
+    const first = await database.lead({ channels: BOTH, now });
     expect(await first.registry.announced([key])).toEqual(new Set());
     await first.registry.announce({ occasion: upcoming, to });
-    const second = await database.lead(BOTH, now);
+    const second = await database.lead({ channels: BOTH, now });
     await Promise.all(
       ['a@example.com', 'b@example.com'].map((other) => second.registry.announce({ occasion: upcoming, to: [other] })),
     );
@@ -51,15 +51,15 @@ describe('announcing', () => {
   });
 
   test('is refused of a leader that was deposed', async () => {
-    const deposed = await database.lead(BOTH, now);
-    const { registry } = await database.lead(BOTH, now);
+    const deposed = await database.lead({ channels: BOTH, now });
+    const { registry } = await database.lead({ channels: BOTH, now });
     await expect(deposed.registry.announce({ occasion: upcoming, to })).rejects.toMatchObject({ code: 'not_leading' });
     expect(await registry.announced([key])).toEqual(new Set());
     expect(await messages()).toEqual([]);
   });
 
   test('without SMTP_URL is recorded, and never sent later', async () => {
-    const { registry } = await database.lead({ mail: false, webhook: false }, now);
+    const { registry } = await database.lead({ channels: { mail: false, webhook: false }, now });
     await registry.announce({ occasion: upcoming, to: ['platform@example.com'] });
     expect(await messages()).toEqual([
       { channel: 'Mail', recipient: 'platform@example.com', givenUp: true, error: 'MailNotConfigured' },
@@ -68,15 +68,15 @@ describe('announcing', () => {
   });
 
   test('to nobody counts as announced', async () => {
-    const { registry } = await database.lead({ mail: true, webhook: false }, now);
+    const { registry } = await database.lead({ channels: { mail: true, webhook: false }, now });
     await registry.announce({ occasion: upcoming, to: [] });
     expect(await messages()).toEqual([]);
     expect(await registry.announced([key])).toEqual(new Set([key]));
   });
 
   test('goes with the change that it tells of, or not at all', async () => {
-    const { commit } = await database.lead(BOTH, now);
-    const options = { rings: { installation: database.installation }, now, channels: BOTH };
+    const { commit } = await database.lead({ channels: BOTH, now });
+    const options = { rings: { installation: database.rings.installation }, now, channels: BOTH };
     const change = commit.commit(async (tx) => {
       await announceIn(tx, options, [{ occasion: upcoming, to }]);
       throw new Error('the change failed');

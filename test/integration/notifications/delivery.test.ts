@@ -16,7 +16,7 @@ import { eventually } from '#test/parts/eventually.ts';
 import { freePort } from '#test/parts/free-port.ts';
 import { startSmtpServer, type TestSmtpServer } from '#test/parts/smtp.ts';
 import { startWebhookReceiver, type WebhookReceiver } from '#test/parts/webhook-receiver.ts';
-import { registryDatabase, type Leader, type RegistryDatabase } from './registry-database.ts';
+import { registryDatabase, type Leader, type RegistryDatabase } from '#test/parts/registry-database.ts';
 
 // From the registry to a real SMTP server and a real webhook: once, and whatever happens to any of them.
 // Long, because it is one set of parts: PostgreSQL, two servers, and operators that come and go.
@@ -81,8 +81,8 @@ describe('delivery', () => {
       ['Webhook', createWebhookChannel(new Secret(webhook.url))],
     ]);
   const queueOf = ({ term }: Leader): NotificationQueue =>
-    createNotificationQueue({ pool: database.pool, installation: database.installation, term: () => term });
-  const lead = (channels = BOTH): Promise<Leader> => database.lead(channels, clock.now);
+    createNotificationQueue({ pool: database.pool, installation: database.rings.installation, term: () => term });
+  const lead = (channels = BOTH): Promise<Leader> => database.lead({ channels, now: clock.now });
 
   /** The delivery of one operator; `stop` ends it and waits for that. */
   const run = (
@@ -95,7 +95,7 @@ describe('delivery', () => {
       {
         queue,
         channels,
-        sender: { installation: database.installation, relayUrl: 'https://relay.example.com' },
+        sender: { installation: database.rings.installation, relayUrl: 'https://relay.example.com' },
         clock,
         log: pino({ level: 'silent' }),
         metrics: createNotificationMetrics(metrics),

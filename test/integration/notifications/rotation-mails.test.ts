@@ -24,7 +24,7 @@ import { openFolderWorld } from '#test/parts/folder-world.ts';
 import { Killed, Killer } from '#test/parts/killer.ts';
 import { startSmtpServer, type TestSmtpServer } from '#test/parts/smtp.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
-import { registryDatabase, type RegistryDatabase } from './registry-database.ts';
+import { registryDatabase, type RegistryDatabase } from '#test/parts/registry-database.ts';
 
 // The life of an app and its token, from before a rotation to the end, and every mail that comes of it: from the manifests through PostgreSQL
 // and the delivery to a real SMTP server. The operator is killed before and after every call that changes something; the mails stay the same.
@@ -76,7 +76,10 @@ describe('the mails of a life whose operator is killed before and after every ca
     [folder, data] = [join(path, 'manifests'), join(path, 'data')];
     await mkdir(folder);
     const ending = new AbortController();
-    const { pool, installation } = database;
+    const {
+      pool,
+      rings: { installation },
+    } = database;
     const delivering = deliver(
       {
         queue: createNotificationQueue({ pool, installation, term: () => term }),
@@ -130,7 +133,7 @@ describe('the mails of a life whose operator is killed before and after every ca
     };
 
     const start = async (): Promise<() => Promise<void>> => {
-      const leader = await database.lead(CHANNELS, () => now);
+      const leader = await database.lead({ channels: CHANNELS, now: () => now });
       ({ term } = leader);
       const registry = killer.wrap(leader.registry, [
         'registerApp',

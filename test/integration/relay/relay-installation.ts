@@ -5,10 +5,11 @@ import { seal } from '#crds/sealed.ts';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { freePorts } from '#test/parts/free-port.ts';
+import { migratedDatabase } from '#test/parts/migrated-database.ts';
 import { startProcess, type RunningProcess } from '#test/parts/process.ts';
 import { startRedis, type RedisServer } from '#test/parts/redis.ts';
 import { documentedUsers, withUser } from '#test/parts/redis-users.ts';
-import { keyring, KEYS, migratedDatabase, startOperator, type RunningOperator } from '../directory/installation.ts';
+import { keyring, KEYS, startOperator, type RunningOperator } from '../directory/installation.ts';
 
 type AppBody = Exclude<Extract<EntryChange, { key: `app/${string}` }>['body'], null>;
 

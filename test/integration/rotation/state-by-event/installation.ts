@@ -5,13 +5,12 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import type { CONDITION } from '#crds/conditions.ts';
 import { Keyring } from '#crds/keyring.ts';
-import { createPool } from '#operator/postgres/pool.ts';
 import type { CredentialUse } from '#operator/registry/credential-use.ts';
 import { parseObject, type FolderObject } from '#standalone/folder/object-file.ts';
 import type { MemoryDirectoryState } from '#standalone/memory-directory.ts';
 import { formatEnv, parseEnv } from '#standalone/folder/env-text.ts';
+import { disposablePool, migratedDatabase } from '#test/parts/migrated-database.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
-import { migratedDatabase } from '../../directory/installation.ts';
 import { readSecret } from '../simulated-client.ts';
 import { SimulatedOperator } from '../simulated-operator.ts';
 import { SimulatedRelay } from '../simulated-relay.ts';
@@ -116,8 +115,7 @@ export class Installation implements AsyncDisposable {
   static async open(subject: Subject): Promise<Installation> {
     const stack = new AsyncDisposableStack();
     const database = stack.use(await migratedDatabase());
-    const pool = createPool({ url: database.url, onConnectionLost: () => {} });
-    stack.defer(() => pool.end());
+    const { pool } = stack.use(disposablePool(database.url));
     const directory = stack.use(await temporaryDirectory('state-by-event'));
     const ring = (id: string): Keyring => Keyring.parse(`${id}:${randomBytes(32).toString('base64')}`);
     await mkdir(join(directory.path, 'etcd/manifests'), { recursive: true });
