@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { eventually } from '#test/parts/eventually.ts';
-import { serverSdk, startRelayInstallation, type RelayInstallation, type RelayProcess } from './relay-installation.ts';
-import { TestClient } from './test-client.ts';
+import { serverSdk, startRelayInstallation, type RelayInstallation, type RelayProcess } from '../relay-installation.ts';
+import { TestClient } from '../test-client.ts';
 
 /** What the HTTP API says and does over relay processes with real Redis, one of them frozen at times. */
 const APP = '101';

@@ -3,10 +3,10 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import { runProcess } from '#test/parts/process.ts';
-import { MemoryWorld } from './memory-relay.ts';
-import { TestClient } from './test-client.ts';
+import { MemoryWorld } from '../memory-relay.ts';
+import { TestClient } from '../test-client.ts';
 
-const document = readFileSync(new URL('../../../docs/http-api.md', import.meta.url), 'utf8');
+const document = readFileSync(new URL('../../../../docs/http-api.md', import.meta.url), 'utf8');
 const operation = z.object({
   'x-required-scope': z.string(),
   responses: z.record(
