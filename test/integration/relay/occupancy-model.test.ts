@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { eventually } from '#test/parts/eventually.ts';
 import { startRedis } from '#test/parts/redis.ts';
-import { redisReplica, streamed, type FakeSocket, type Replica } from './replica.ts';
+import { redisReplica, streamed } from './occupancy-worlds.ts';
+import type { FakeSocket, Replica } from './replica.ts';
 
 /**
  * Random sockets, replicas and faults against a model that is one list: who is where. When nothing happens any more, every client's members,

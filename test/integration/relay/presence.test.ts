@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '#test/parts/eventually.ts';
-import { worlds, type FakeSocket, type Replica, type World } from './replica.ts';
+import { worlds, type World } from './occupancy-worlds.ts';
+import type { FakeSocket, Replica } from './replica.ts';
 
 const ROOM = 'presence-room';
 
