@@ -13,6 +13,8 @@ import { refusals, type RefusalCode } from './refusals.ts';
 import { app, http, live, NOW, registered, token, webSocket } from '#test/parts/sample-visits.ts';
 import type { HttpVisit, Visit } from './visit.ts';
 
+// Long, because it is a table: a row for each check of the gate, in their order.
+
 /** All stages, as a door runs them. */
 const refusal = (visit: Visit): RefusalCode | undefined =>
   firstRefusal(visit, 'arrival') ?? firstRefusal(visit, 'complete') ?? firstRefusal(visit, 'counted');

@@ -19,6 +19,7 @@ import { registryDatabase, type RegistryDatabase } from '#test/parts/registry-da
 // The life of a client certificate, of each source: registered, replaced or renewed, revoked, brought back, deleted. The operator is killed
 // before and after every call that changes something, and starts again; every station of the life is as if it had not been, and so is what
 // people are told. The registry is PostgreSQL, the world a folder, cert-manager its twin, which survives the operator.
+// Long, because the table of stations says what the one test below it runs through.
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;

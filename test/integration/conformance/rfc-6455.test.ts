@@ -1,4 +1,3 @@
-// Long, because it is a table: one row for each demand of the RFC.
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Relay } from '#relay/relay.ts';
@@ -6,7 +5,8 @@ import { eventually } from '#test/parts/eventually.ts';
 import { MemoryWorld } from '../relay/memory-relay.ts';
 import { closePayload, frameBytes, handshake, Opcode, RawWebSocket, textFrame } from './raw-web-socket.ts';
 
-// Long, because it is a table. RFC 6455: what a client may do works, what it must not do ends with the code that the RFC names.
+// RFC 6455: what a client may do works, what it must not do ends with the code that the RFC names. Long, because it is a table: one row for
+// each demand of the RFC.
 
 const world = new MemoryWorld();
 let relay: Relay;

@@ -1,6 +1,6 @@
-// Long, because it is a matrix: every feature with every SDK, against one relay and against three.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { WEBHOOK_EVENTS } from '#crds/directory/entry-body.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { pusherWithEncryption } from '#test/parts/pusher-js.ts';
 import { startRoundRobin, type RoundRobin } from '#test/parts/round-robin.ts';
@@ -12,15 +12,6 @@ import { startWebhookReceiver, type WebhookReceiver } from './webhook-receiver.t
 // Long, because it is a matrix: every feature as users meet it, pusher-js in the browser and each server SDK in the backend, unmodified,
 // against one relay and against three behind one address.
 
-const ALL_WEBHOOKS = [
-  'channel_occupied',
-  'channel_vacated',
-  'member_added',
-  'member_removed',
-  'client_event',
-  'cache_miss',
-  'subscription_count',
-] as const;
 const MASTER_KEY = randomBytes(32).toString('base64');
 
 const stack = new AsyncDisposableStack();
@@ -41,7 +32,7 @@ beforeAll(async () => {
       {
         name: 'all',
         url: receiver.url,
-        events: [...ALL_WEBHOOKS],
+        events: [...WEBHOOK_EVENTS],
         channelPrefix: null,
         batching: false,
         headers: null,

@@ -24,7 +24,9 @@ import {
   type Faults,
 } from './fact-world.ts';
 
-/** From a relay's memory to a reconciler's question, over real Redis and PostgreSQL, whatever is killed or lost on the way. */
+// From a relay's memory to a reconciler's question, over real Redis and PostgreSQL, whatever is killed or lost on the way. Long, because it
+// goes through every way in which a report is lost, or told twice.
+
 const APP = '480192';
 const AT = Date.now() - 60_000;
 const curl = { 'user-agent': 'curl/8.5.0' };

@@ -1,4 +1,3 @@
-// Long, because it is a table: every access rule at every door.
 import { copyFile, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
@@ -23,7 +22,9 @@ import type { AppFields } from './hand-built-directory.ts';
 import { MemoryWorld } from './memory-relay.ts';
 import { serverSdk } from './sdks.ts';
 
-/** The rules of spec.access at every door, with the clients of one machine: a relay that trusts 127.0.0.1 as its proxy, and one that does not. */
+// The rules of spec.access at every door, with the clients of one machine: a relay that trusts 127.0.0.1 as its proxy, and one that does not.
+// Long, because it is a table: every rule at every door.
+
 let world: MemoryWorld;
 let relay: Relay;
 let direct: Relay;

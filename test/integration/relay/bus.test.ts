@@ -12,6 +12,9 @@ import { startCluster, startSentinel } from '#test/parts/redis-topologies.ts';
 import { redisCommand, startRedis, type RedisServer } from '#test/parts/redis.ts';
 import { startTcpProxy } from '#test/parts/tcp-proxy.ts';
 
+// The contract of the bus (relay/bus/bus.ts), in memory and over Redis. Long, because it is one port with all that may go wrong with the Redis
+// behind it.
+
 const log = pino({ level: 'silent' });
 const now = (): number => performance.now();
 const message = (text: string, exceptSocketId?: string): EventMessage => ({

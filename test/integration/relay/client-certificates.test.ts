@@ -18,7 +18,9 @@ import { both, http, openSocket, type Door, type Way } from './certificate-door.
 import { MemoryWorld } from './memory-relay.ts';
 import type { TestClient } from './test-client.ts';
 
-/** Client certificates at every door: from handshakes that end in the relay, and from headers of proxies. nginx is in nginx.test.ts. */
+// Client certificates at every door: from handshakes that end in the relay, and from headers of proxies. nginx is in nginx.test.ts.
+// Long, because both ways to come with one are held against the same rules.
+
 const authority = certificateAuthority();
 const server = authority.issue('relay', 'IP:127.0.0.1');
 const renewed = authority.issue('renewed', 'IP:127.0.0.1');

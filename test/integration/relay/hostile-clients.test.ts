@@ -8,6 +8,8 @@ import { eventually } from '#test/parts/eventually.ts';
 import { MemoryWorld } from './memory-relay.ts';
 import { TestClient } from './test-client.ts';
 
+// Long, because it is a battery: every hostile client, each followed by a next one that must be served.
+
 const world = new MemoryWorld();
 const token = mintToken('Live', randomBytes(MINT_BYTES));
 const authorization = `Authorization: Bearer ${token.token}\r\n`;
@@ -23,7 +25,6 @@ beforeEach(async () => {
   await world.directory.setToken(token.sha256);
 });
 
-// Long, because it is a battery: every hostile client, each followed by a next one that must be served.
 /** Whatever came before: the next client is served. */
 async function nextClientIsServed(): Promise<void> {
   await using client = await TestClient.connected(relay.port);

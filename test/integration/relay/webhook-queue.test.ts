@@ -11,6 +11,9 @@ import { startCluster } from '#test/parts/redis-topologies.ts';
 import { startRedis, type RedisServer } from '#test/parts/redis.ts';
 import { documentedUsers, withUser } from '#test/parts/redis-users.ts';
 
+// The contract of the webhook queue (relay/webhooks/webhook-queue.ts), in memory and in Redis. Long, because it is one port with all that
+// may go wrong with the Redis behind it.
+
 const now = (): number => performance.now();
 const keys = appKeys();
 
