@@ -170,6 +170,7 @@ function podNamespace(): string {
   try {
     return readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/namespace', 'utf8').trim();
   } catch {
+    // Not in a pod: an operator on somebody's machine.
     return 'default';
   }
 }

@@ -101,6 +101,7 @@ export class Workers {
       }
       deaths = performance.now() - startedAt > LIVED_MS ? 1 : deaths + 1;
       log.error({ worker: number, end, delayMs: restartDelay(deaths) }, 'a worker ended and is started again');
+      // Cut short: the loop sees that it shall stop.
       await delay(restartDelay(deaths), undefined, { signal }).catch(() => undefined);
     }
   }

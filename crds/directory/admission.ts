@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
+import { parseJsonAs } from '../json-text.ts';
 import type { Keyring } from '../keyring.ts';
 import { position } from './position.ts';
 
@@ -37,12 +38,9 @@ export function admits(keyring: Keyring, id: string, nonce: string, terms: Admis
   );
 }
 
+/** undefined: none, which admits nobody. */
 export function parseAdmission(text: string): Admission | undefined {
-  try {
-    return admission.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
-  }
+  return parseJsonAs(admission, text);
 }
 
 function admissionMac(keyring: Keyring, id: string, terms: Omit<Admission, 'mac'>): Buffer | undefined {

@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
+import { parseJsonAs } from '../json-text.ts';
 import type { Keyring } from '../keyring.ts';
 import { position } from './position.ts';
 
@@ -62,9 +63,5 @@ function checkpointMac(keyring: Keyring, state: Omit<Checkpoint, 'mac'>): Buffer
 
 /** Parses the one field of a log entry in the stream. undefined: not ours. */
 export function parseLogEntry(text: string): LogEntry | undefined {
-  try {
-    return logEntry.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
-  }
+  return parseJsonAs(logEntry, text);
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJsonAs } from '../json-text.ts';
 import type { Keyring } from '../keyring.ts';
 import { signatureFault, signText, splitSigned } from '../signed-text.ts';
 
@@ -36,7 +37,7 @@ export type ReadEntry =
 export function readEntry(keyring: Keyring, text: string): ReadEntry {
   const parts = splitSigned(text);
   if (parts === undefined) return { kind: 'malformed' };
-  const parsed = parsePayload(parts.text);
+  const parsed = parseJsonAs(payload, parts.text);
   if (parsed === undefined) return { kind: 'malformed' };
   const reason = signatureFault(keyring, PURPOSE, parts);
   if (reason !== undefined) return { kind: 'refused', reason, claim: parsed };
@@ -46,13 +47,5 @@ export function readEntry(keyring: Keyring, text: string): ReadEntry {
 /** The payload without a look at the MAC: for the operator's own rows, which PostgreSQL vouches for. */
 export function trustEntry(text: string): EntryPayload | undefined {
   const parts = splitSigned(text);
-  return parts === undefined ? undefined : parsePayload(parts.text);
-}
-
-function parsePayload(text: string): EntryPayload | undefined {
-  try {
-    return payload.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
-  }
+  return parts === undefined ? undefined : parseJsonAs(payload, parts.text);
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJsonAs } from '../json-text.ts';
 import { position } from './position.ts';
 
 /** In `lacks`: there is no database of countries, so no address is in any. */
@@ -33,17 +34,10 @@ export type Announcement = Readonly<z.infer<typeof announcement>>;
 
 /** Parses one value of the replicas hash. undefined: not a report, which is as good as no report. */
 export function parseReport(text: string): ReplicaReport | undefined {
-  try {
-    return replicaReport.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
-  }
+  return parseJsonAs(replicaReport, text);
 }
 
+/** undefined: not an announcement; the report that it may have been about is read with the next beat. */
 export function parseAnnouncement(text: string): Announcement | undefined {
-  try {
-    return announcement.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
-  }
+  return parseJsonAs(announcement, text);
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Keyring } from '../keyring.ts';
+import { parseJsonAs } from '../json-text.ts';
 import { signatureFault, signText, splitSigned } from '../signed-text.ts';
 import { credentialUseFact, MOST_USES } from './credential-use.ts';
 
@@ -43,9 +44,5 @@ export function readReport(keyring: Keyring, signed: string): FactReport | { rea
   if (parts === undefined) return { fault: 'malformed' };
   const fault = signatureFault(keyring, PURPOSE, parts);
   if (fault !== undefined) return { fault };
-  try {
-    return factReport.safeParse(JSON.parse(parts.text)).data ?? { fault: 'malformed' };
-  } catch {
-    return { fault: 'malformed' };
-  }
+  return parseJsonAs(factReport, parts.text) ?? { fault: 'malformed' };
 }

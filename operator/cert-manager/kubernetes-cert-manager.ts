@@ -219,6 +219,7 @@ export function createKubernetesCertManager(options: ReflectOptions): Kubernetes
         }
         pause = new AbortController();
         const either = AbortSignal.any([signal, pause.signal]);
+        // Cut short: there is something to look at, or the loop sees that it shall stop.
         await clock.sleep(session === undefined ? LOOK_FOR_MS : LOOK_AGAIN_MS, either).catch(() => {});
       }
       await close();

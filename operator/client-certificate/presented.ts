@@ -76,6 +76,7 @@ function parsed(der: Buffer): X509Certificate | undefined {
     forge.asn1.fromDer(forge.util.createBuffer(der.toString('binary')));
     return new X509Certificate(der);
   } catch {
+    // Damaged: the condition says which block, and what the library says of its bytes would help nobody.
     return undefined;
   }
 }

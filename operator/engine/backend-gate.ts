@@ -88,6 +88,7 @@ export class BackendGate {
           await clock.sleep(this.#backoff.next(), signal);
           await probe(signal);
         } catch {
+          // Still away, which was told when the gate closed; or stopping.
           continue;
         }
         const { since } = this.#outage;

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
+import { parseJson } from '#crds/json-text.ts';
 import { MalformedStreamError } from '../engine/errors.ts';
 import type { Access, Connection } from './connection.ts';
 import { asError, Deadline } from './deadline.ts';
@@ -117,7 +118,7 @@ export class Transport {
       }
       const status = response.statusCode ?? 0;
       if (status >= 200 && status < 300) return response;
-      throw errorOf(status, asJson(await read(response, deadline)), response.headers['retry-after']);
+      throw errorOf(status, parseJson(await read(response, deadline)), response.headers['retry-after']);
     } catch (error) {
       if (request.signal?.aborted === true) throw request.signal.reason;
       if (deadline.passed) connection.dropIdle();
@@ -216,15 +217,6 @@ function queryString(query: ApiRequest['query'] = {}): string {
   }
   return text;
 }
-
-function asJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 function errno(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -188,6 +188,7 @@ async function insist(work: () => Promise<void>, { clock, log }: DeliveryOptions
 /** Until the time is over, one of these has ended, or the signal aborts. */
 async function pause(ms: number, ends: Iterable<Promise<void>>, clock: Clock, signal: AbortSignal): Promise<void> {
   const enough = new AbortController();
+  // Cut short: whoever waits looks at the signal.
   const slept = clock.sleep(ms, AbortSignal.any([signal, enough.signal])).catch(() => {});
   await Promise.race([slept, ...ends]);
   enough.abort();

@@ -115,6 +115,7 @@ function listen(
   return () => {
     subscriber.off('message', onMessage);
     subscriber.off('ready', subscribe);
+    // Nobody listens any more; the subscription ends with the connection at the latest.
     subscriber.unsubscribe(channel).catch(() => {});
   };
 }

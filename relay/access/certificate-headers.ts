@@ -73,6 +73,7 @@ function unescaped(text: string): string | undefined {
   try {
     return decodeURIComponent(text);
   } catch {
+    // Then no certificate is in it: the header counts as unreadable.
     return undefined;
   }
 }

@@ -1,3 +1,4 @@
+import { parseJson } from '#crds/json-text.ts';
 import type { Bus, Reach, SignalMessage } from './bus.ts';
 
 /** What one replica tells others, by `type`. A signal is JSON with a `type`; who handles a type also parses the rest (with zod). */
@@ -15,7 +16,7 @@ export class Signals {
 
   /** Never throws: the transport is not trusted. Returns whether somebody took it. */
   dispatch(appId: string, channel: string, { text }: SignalMessage): boolean {
-    const signal = parse(text);
+    const signal = parseJson(text);
     const type = typeof signal === 'object' && signal !== null && 'type' in signal ? signal.type : undefined;
     const handler = typeof type === 'string' ? this.#handlers.get(type) : undefined;
     handler?.(appId, channel, signal);
@@ -34,12 +35,4 @@ export function signal(
   const message: SignalMessage = { kind: 'signal', text: JSON.stringify(content) };
   signals.dispatch(appId, channel, message);
   return bus.publish(appId, [channel], message);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

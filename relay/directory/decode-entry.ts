@@ -9,6 +9,7 @@ import {
   webhookHeadersField,
 } from '#crds/directory/entry-body.ts';
 import { readEntry } from '#crds/directory/entry.ts';
+import { parseJsonAs } from '#crds/json-text.ts';
 import type { EntryPayload } from '#crds/directory/entry.ts';
 import { Secret, type Keyring } from '#crds/keyring.ts';
 import { unseal, UnsealError } from '#crds/sealed.ts';
@@ -95,14 +96,10 @@ const headerValues = z.record(z.string(), z.string());
 
 /** @param text a JSON object. undefined: it is none. */
 function readHeaders(text: string): WebhookHeaders | undefined {
-  try {
-    const values = headerValues.safeParse(JSON.parse(text)).data;
-    return values === undefined
-      ? undefined
-      : new Map(Object.entries(values).map(([name, value]) => [name, new Secret(value)]));
-  } catch {
-    return undefined;
-  }
+  const values = parseJsonAs(headerValues, text);
+  return values === undefined
+    ? undefined
+    : new Map(Object.entries(values).map(([name, value]) => [name, new Secret(value)]));
 }
 
 const SHA256 = /^[0-9a-f]{64}$/;

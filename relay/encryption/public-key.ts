@@ -19,6 +19,7 @@ export function isUsablePublicKey(text: string): boolean {
     diffieHellman({ privateKey, publicKey });
     return true;
   } catch {
+    // A point of low order: whoever registers it is told that the key is not usable.
     return false;
   }
 }

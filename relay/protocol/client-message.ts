@@ -1,3 +1,5 @@
+import { parseJson } from '#crds/json-text.ts';
+
 /** What a client may send, read from one text frame. Unknown `pusher:` events are kept apart from garbage: a newer SDK is not an attack. */
 export type ClientMessage =
   | { readonly type: 'ping' }
@@ -97,11 +99,7 @@ function serialised(data: unknown): string | undefined {
 const malformed = (reason: string): ClientMessage => ({ type: 'malformed', reason });
 
 function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    return objectOf(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
+  return objectOf(parseJson(text));
 }
 
 function objectOf(value: unknown): Record<string, unknown> | undefined {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJson } from '#crds/json-text.ts';
 import { isUserId } from './user-id.ts';
 
 /** Most of `user_info` on a presence channel, in bytes of its JSON (pusher-protocol: Channels). */
@@ -60,14 +61,6 @@ function infoText(info: unknown): string | undefined {
   try {
     const text = JSON.stringify(info ?? null);
     return Buffer.byteLength(text) > MAX_USER_INFO_BYTES ? undefined : text;
-  } catch {
-    return undefined;
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
   } catch {
     return undefined;
   }

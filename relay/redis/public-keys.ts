@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJsonAs } from '#crds/json-text.ts';
 import { PATIENCE_MS } from '../bus/bus.ts';
 import { MAX_PUBLIC_KEYS, type PublicKeys, type RegisteredKey } from '../encryption/public-keys.ts';
 import type { Monotonic } from '../limits/monotonic.ts';
@@ -62,13 +63,7 @@ export class RedisPublicKeys implements PublicKeys {
 
 /** undefined: not written by a relay of this version. */
 function keyOf(participant: string, text: string): RegisteredKey | undefined {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  const { data } = stored.safeParse(json);
+  const data = parseJsonAs(stored, text);
   return data === undefined ? undefined : { participant, ...data };
 }
 

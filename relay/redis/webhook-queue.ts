@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJsonAs } from '#crds/json-text.ts';
 import { PATIENCE_MS } from '../bus/bus.ts';
 import type { Monotonic } from '../limits/monotonic.ts';
 import { webhookEvent, type WebhookEvent } from '../webhooks/webhook-sink.ts';
@@ -148,10 +149,6 @@ function deliveryOf(entry: unknown): Delivery | undefined {
   const parsed = streamEntry.safeParse(entry).data;
   if (parsed === undefined) return undefined;
   const [id, [, text, , timeMs]] = parsed;
-  try {
-    const event = webhookEvent.safeParse(JSON.parse(text)).data;
-    return event === undefined ? undefined : { id, timeMs, event };
-  } catch {
-    return undefined;
-  }
+  const event = parseJsonAs(webhookEvent, text);
+  return event === undefined ? undefined : { id, timeMs, event };
 }

@@ -125,6 +125,7 @@ function isJson(text: string, depth: number): boolean {
     JSON.parse(text);
     return true;
   } catch {
+    // Plain text, and scanned as that.
     return false;
   }
 }

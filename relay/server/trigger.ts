@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJsonAs } from '#crds/json-text.ts';
 import type { App } from '../directory/directory.ts';
 import { MAX_EVENT_NAME } from '../protocol/client-message.ts';
 import { SOCKET_ID_PATTERN } from '../protocol/socket-id.ts';
@@ -104,16 +105,8 @@ const sealed = z.strictObject({ nonce: z.base64(), ciphertext: z.base64() });
 
 /** As far as one without the key can tell: the shape, and lengths that secretbox makes. */
 function isSealed(data: string): boolean {
-  const { data: parsed } = sealed.safeParse(jsonOf(data));
+  const parsed = parseJsonAs(sealed, data);
   if (parsed === undefined) return false;
   const bytes = (text: string): number => Buffer.from(text, 'base64').length;
   return bytes(parsed.nonce) === NONCE_BYTES && bytes(parsed.ciphertext) >= MAC_BYTES;
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

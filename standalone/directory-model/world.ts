@@ -68,6 +68,7 @@ export class World {
       },
     });
     const stop = new AbortController();
+    // It ends deposed or killed; what it left behind is what the invariants judge.
     publisher.run(stop.signal).catch(() => {});
     this.operators.push({ process, publisher, enforcement, stop });
   }

@@ -57,11 +57,13 @@ export async function folderSignature(folder: string, except: string): Promise<s
     const paths = await manifestPaths(folder, except);
     const hash = createHash('sha256');
     for (const path of paths) {
+      // Gone since it was listed: that is a change too.
       const found = await stat(path).catch(() => undefined);
       hash.update(`${path}\0${found?.ino}\0${found?.size}\0${found?.ctimeMs}\n`);
     }
     return hash.digest('hex');
   } catch {
+    // The next look reads the folder, and says why it cannot.
     return undefined;
   }
 }

@@ -249,6 +249,7 @@ function readJson(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));
   } catch {
+    // Gone or damaged: the Secret counts as somebody else's, and is left alone.
     return undefined;
   }
 }

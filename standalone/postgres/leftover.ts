@@ -32,6 +32,7 @@ function readPid(file: string): number | undefined {
     const pid = Number(readFileSync(file, 'utf8').split('\n')[0]);
     return Number.isSafeInteger(pid) && pid > 1 ? pid : undefined;
   } catch {
+    // No file: the server before ended in peace, or there was none.
     return undefined;
   }
 }
@@ -46,6 +47,7 @@ function commandLine(pid: number): string | undefined {
     if (process.platform === 'linux') return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
     return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' });
   } catch {
+    // No such process any more.
     return undefined;
   }
 }

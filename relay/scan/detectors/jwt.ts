@@ -1,3 +1,4 @@
+import { parseJson } from '#crds/json-text.ts';
 import { isBase64Url, runEnd } from '../characters.ts';
 import type { Detector, Span } from '../detector.ts';
 
@@ -50,17 +51,9 @@ function tokensIn(run: string): Span[] {
 function headerIn(part: string): { readonly start: number; readonly parts: 3 | 5 } | undefined {
   for (const start of new Set([part.indexOf(ANCHOR), part.lastIndexOf(ANCHOR)])) {
     if (start < 0) continue;
-    const header = jsonOf(Buffer.from(part.slice(start), 'base64url').toString());
+    const header = parseJson(Buffer.from(part.slice(start), 'base64url').toString());
     if (typeof header === 'object' && header !== null && 'alg' in header)
       return { start, parts: 'enc' in header ? 5 : 3 };
   }
   return undefined;
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
