@@ -15,7 +15,7 @@ import {
 } from '../reconcile/conditions.ts';
 import { mailCaution } from '../notifications/mail-caution.ts';
 import type { AppRow } from '../registry/app-registry.ts';
-import { countryCautions } from './country-databases.ts';
+import { countryCautions } from './country-cautions.ts';
 import { timestamp } from '../engine/conditions.ts';
 import { nextRotation } from '../rotation/schedule.ts';
 import { unusualCredentials } from './import.ts';

@@ -1,4 +1,3 @@
-import type { AppAccess } from './app-access.ts';
 import type { IpAddress } from './ip-address.ts';
 
 /** Which countries an app lets in. */
@@ -22,7 +21,7 @@ export interface Geography {
 
 /** Asked for only where the app has a rule about it. */
 export function countryFor(
-  access: AppAccess | undefined,
+  access: { readonly countries: CountryRule | null } | undefined,
   address: IpAddress | undefined,
   geography: Geography,
 ): string | undefined {

@@ -5,7 +5,7 @@ import type { Position } from '#crds/directory/position.ts';
 import type { Keyring } from '#crds/keyring.ts';
 import type { MonotonicClock } from './clock.ts';
 import { splitCertificateName, splitKey } from './decode-entry.ts';
-import { DirectoryIndex } from './directory.ts';
+import { DirectoryIndex } from './directory-index.ts';
 import type { App, ClientCertificate, Directory, DirectoryChange, Token } from './directory.ts';
 import { EntryTable } from './entry-table.ts';
 import type { TableChange } from './entry-table.ts';

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { appEntryBody } from '#crds/directory/entry-body.ts';
-import { appOf, DirectoryIndex, type App, type DirectoryChange } from '../directory/directory.ts';
+import { appOf, type App, type DirectoryChange } from '../directory/directory.ts';
+import { DirectoryIndex } from '../directory/directory-index.ts';
 import { FakeClock, settled } from '#test/parts/fake-clock.ts';
 import { ExpiryWatch } from './expiry-watch.ts';
 

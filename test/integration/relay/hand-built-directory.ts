@@ -1,4 +1,5 @@
-import { appOf, DirectoryIndex, type Directory, type DirectoryChange, type Token } from '#relay/directory/directory.ts';
+import { appOf, type Directory, type DirectoryChange, type Token } from '#relay/directory/directory.ts';
+import { DirectoryIndex } from '#relay/directory/directory-index.ts';
 import type { AppEntryBody } from '#crds/directory/entry-body.ts';
 import { SAMPLE_APP, SAMPLE_TOKEN } from '#test/parts/sample-entries.ts';
 

@@ -3,7 +3,7 @@ import { signCheckpoint, type Checkpoint } from '#crds/directory/checkpoint.ts';
 import type { Keyring } from '#crds/keyring.ts';
 import type { MemberView } from '#operator/directory/enforcement.ts';
 import { tokenHash } from '#crds/token-format.ts';
-import { DirectoryIndex } from '#relay/directory/directory.ts';
+import { DirectoryIndex } from '#relay/directory/directory-index.ts';
 import { EntryTable } from '#relay/directory/entry-table.ts';
 import { splitCertificateName, splitKey } from '#relay/directory/decode-entry.ts';
 import type { DirectoryFeed } from '#relay/directory/feed.ts';
