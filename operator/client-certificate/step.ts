@@ -1,5 +1,6 @@
 import type { ClientCertificateStatus } from '#crds/client-certificate.ts';
 import type { Announcement, Announcements } from '../notifications/announcement.ts';
+import type { Plan } from '../reconcile/plan.ts';
 import type { CertificateRow, RegisterCertificate } from '../registry/certificate-registry.ts';
 import type { DesiredCertificate, StoredCertificate } from '../world/cert-manager.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
@@ -27,11 +28,4 @@ export type CertificateStep =
   | { readonly do: 'RemoveFinalizer' }
   | { readonly do: 'Event'; readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string };
 
-export type CertificatePlan = {
-  readonly steps: readonly CertificateStep[];
-  readonly status?: ClientCertificateStatus;
-  readonly await?: number;
-  /** The relays have not all agreed yet. */
-  readonly pending?: boolean;
-  readonly outcome: { readonly kind: 'done' } | { readonly kind: 'requeueAfter'; readonly ms: number };
-};
+export type CertificatePlan = Plan<CertificateStep, ClientCertificateStatus>;

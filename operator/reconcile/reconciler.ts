@@ -1,20 +1,10 @@
 import { sameMeaning } from '../engine/conditions.ts';
 import type { Reconcile } from '../engine/controller.ts';
 import { TransientError } from '../engine/errors.ts';
-import type { Outcome } from '../engine/outcome.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
 import type { PendingKeys } from './pending-keys.ts';
+import type { Plan } from './plan.ts';
 import { refOf, type ObjectRef } from '../world/object-ref.ts';
-
-/** What every kind's plan has in common. */
-export type Plan<Step, Status> = {
-  readonly steps: readonly Step[];
-  readonly status?: Status;
-  readonly await?: number;
-  /** The relays have not all agreed yet: ask again whenever one of them reports. */
-  readonly pending?: boolean;
-  readonly outcome: Outcome;
-};
 
 /** A kind, as its folder provides it: observe → plan → apply. */
 export type Kind<Snapshot extends { readonly object: { readonly status?: unknown } }, Step, Status> = {

@@ -1,6 +1,7 @@
 import type { RelayAppStatus } from '#crds/relay-app.ts';
 import type { RetirementTimes } from '#crds/rotation.ts';
 import type { Announcement, Announcements } from '../notifications/announcement.ts';
+import type { Plan } from '../reconcile/plan.ts';
 import type { KeyRetirement, StageKey } from '../registry/app-key-registry.ts';
 import type { AppPolicy, FirstSight, WebhookHeaders } from '../registry/app-registry.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
@@ -69,16 +70,7 @@ export type AppStep =
   | { readonly do: 'RemoveFinalizer' }
   | { readonly do: 'Event'; readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string };
 
-export type AppPlan = {
-  /** Empty when the world is as declared. */
-  readonly steps: readonly AppStep[];
-  /** What the status shall say once there are no steps left; absent while there are, and once the object may go. */
-  readonly status?: RelayAppStatus;
-  /** The revision that the status should wait for a moment, so that one write says both Ready and Enforced. */
-  readonly await?: number;
+export type AppPlan = Plan<AppStep, RelayAppStatus> & {
   /** How many keys are used beyond their overlap. */
   readonly oldInUse?: number;
-  /** The relays have not all agreed yet. */
-  readonly pending?: boolean;
-  readonly outcome: { readonly kind: 'done' } | { readonly kind: 'requeueAfter'; readonly ms: number };
 };

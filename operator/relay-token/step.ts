@@ -1,5 +1,6 @@
 import type { RelayTokenStatus } from '#crds/relay-token.ts';
 import type { Announcement, Announcements } from '../notifications/announcement.ts';
+import type { Plan } from '../reconcile/plan.ts';
 import type { MintToken, PromoteToken, TokenEnd, TokenPolicy } from '../registry/token-registry.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
@@ -40,13 +41,7 @@ export type TokenStep =
   | { readonly do: 'RemoveFinalizer' }
   | { readonly do: 'Event'; readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string };
 
-export type TokenPlan = {
-  readonly steps: readonly TokenStep[];
-  readonly status?: RelayTokenStatus;
-  readonly await?: number;
-  /** The relays have not all agreed yet. */
-  readonly pending?: boolean;
+export type TokenPlan = Plan<TokenStep, RelayTokenStatus> & {
   /** How many replaced tokens are used beyond their overlap. */
   readonly oldInUse?: number;
-  readonly outcome: { readonly kind: 'done' } | { readonly kind: 'requeueAfter'; readonly ms: number };
 };
