@@ -1,7 +1,8 @@
 import { setImmediate as settled } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { NAMES, World } from './directory-model/world.ts';
+import { NAMES } from './directory-model/tokens.ts';
+import { World } from './directory-model/world.ts';
 
 // The whole protocol on twins: processes crash, freeze, are cut off; Redis forgets; two lead at once. After each step the four
 // invariants of ARCHITECTURE.md hold, and when the trouble is over everything comes to agree. Seeds of failures: RUNS and SEED.

@@ -5,24 +5,21 @@ import { trustEntry } from '#crds/directory/entry.ts';
 import { comparePositions, ORIGIN } from '#crds/directory/position.ts';
 import type { Position } from '#crds/directory/position.ts';
 import { Keyring } from '#crds/keyring.ts';
-import type { DirectoryStore } from '#operator/directory/directory-store.ts';
 import { EnforcementWatch } from '#operator/directory/enforcement-watch.ts';
 import { evaluateEnforced } from '#operator/directory/enforcement.ts';
 import { Publisher } from '#operator/directory/publisher.ts';
-import type { DirectoryFeed } from '#relay/directory/feed.ts';
 import { Follower } from '#relay/directory/follower.ts';
 import { emptyDirectoryState, MemoryDirectory } from '../memory-directory.ts';
 import type { MemoryDirectoryState } from '../memory-directory.ts';
 import { MemoryRegistry } from './memory-registry.ts';
 import type { Statements } from './memory-registry.ts';
 import { SimulatedProcess, Simulation } from './simulation.ts';
+import { steppedFeed, steppedStore } from './stepped-link.ts';
+import { contentOf, hashOf } from './tokens.ts';
 
 const keyring = Keyring.parse(`k1:${Buffer.alloc(32, 1).toString('base64')}`);
 const log = pino({ level: 'silent' });
 const FENCE_MS = 8_000;
-export const NAMES = ['a', 'b', 'c', 'd', 'e'];
-
-export const hashOf = (name: string): string => Buffer.from(name).toString('hex').padEnd(64, '0');
 
 type Operator = {
   process: SimulatedProcess;
@@ -32,7 +29,6 @@ type Operator = {
 };
 type Relay = { process: SimulatedProcess; follower: Follower; id: string; last: Position; stop: AbortController };
 
-// Long, because a simulated world is one state: splitting it would hand all of it around.
 /** Real publishers and followers over the twins of PostgreSQL and Redis, and what must hold at every moment. */
 export class World {
   readonly simulation = new Simulation();
@@ -51,13 +47,14 @@ export class World {
 
   startOperator(offset: number): void {
     const process = new SimulatedProcess(`operator-${(this.#serial += 1)}`, offset);
+    const steps = { simulation: this.simulation, process };
     const clock = this.#clock(process);
     const enforcement = new EnforcementWatch(clock);
     const statements = this.#statements(process);
     const publisher = new Publisher({
       keyring,
       registry: this.registry.log(statements),
-      store: this.#store(process),
+      store: steppedStore(this.link.store, steps),
       clock,
       enforcement,
       log,
@@ -76,9 +73,10 @@ export class World {
   startRelay(id: string, offset: number, isFenced: boolean): void {
     for (const relay of this.relays) if (relay.id === id) relay.process.crashed = true;
     const process = new SimulatedProcess(`${id}-${(this.#serial += 1)}`, offset);
+    const steps = { simulation: this.simulation, process };
     const follower = new Follower({
       keyring,
-      feed: this.#feed(process),
+      feed: steppedFeed(this.link.feed, steps),
       clock: this.#clock(process),
       log,
       id,
@@ -250,63 +248,4 @@ export class World {
         ),
     };
   }
-
-  /** Every call is a step; what it does is taken from the twin at that moment. */
-  #store(process: SimulatedProcess): DirectoryStore {
-    const { store } = this.link;
-    const call = <T>(effect: () => Promise<T>): Promise<T> => this.simulation.call(process, 'redis', effect);
-    return {
-      head: () => call(() => store.head()),
-      publish: async (rows) => {
-        // One script per row, each of them a step.
-        for (const [index, row] of rows.entries()) if ((await call(() => store.publish([row]))) === 0) return index;
-        return rows.length;
-      },
-      beat: (checkpoint) => call(() => store.beat(checkpoint)),
-      fill: async (epoch, entries) => {
-        for (const entry of entries) await call(() => store.fill(epoch, [entry]));
-      },
-      flip: (checkpoint) => call(() => store.flip(checkpoint)),
-      discard: (epoch) => call(() => store.discard(epoch)),
-      reports: () => call(() => store.reports()),
-      forget: (id, nonce) => call(() => store.forget(id, nonce)),
-      admit: (id, admission) => call(() => store.admit(id, admission)),
-      onReport: (listener) =>
-        store.onReport((announcement) => {
-          if (!process.partitioned) process.deliver(() => listener(announcement));
-        }),
-    };
-  }
-
-  #feed(process: SimulatedProcess): DirectoryFeed {
-    const { feed } = this.link;
-    const call = <T>(effect: () => Promise<T>): Promise<T> => this.simulation.call(process, 'redis', effect);
-    return {
-      head: () => call(() => feed.head()),
-      // Entry by entry, so that changes and flushes fall between two pages.
-      snapshot: async function* (epoch) {
-        for (const name of NAMES) {
-          const found: (readonly [string, string])[] = [];
-          yield await call(async () => {
-            for await (const page of feed.snapshot(epoch)) {
-              found.push(...page.filter(([key]) => key === tokenEntryKey(hashOf(name))));
-            }
-            return found;
-          });
-        }
-      },
-      log: (epoch, revision, limit) => call(() => feed.log(epoch, revision, limit)),
-      follow: async (epoch, revision, waitMs, signal) => {
-        const found = await call(() => feed.log(epoch, revision, 100));
-        if (found === undefined || found.length > 0) return found;
-        await this.simulation.sleep(process, waitMs / 4, signal);
-        return call(() => feed.log(epoch, revision, 100));
-      },
-      report: (id, report) => call(() => feed.report(id, report)),
-      admission: (id) => call(() => feed.admission(id)),
-    };
-  }
 }
-
-const contentOf = (idOf: (hash: string) => string | undefined): string =>
-  NAMES.map((name) => `${name}=${idOf(hashOf(name)) ?? '-'}`).join(' ');
