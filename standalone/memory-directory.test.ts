@@ -1,4 +1,4 @@
-import { directoryLinkContract } from './directory-link-contract.ts';
+import { directoryLinkContract } from '#test/contracts/directory-link.ts';
 import { MemoryDirectory } from './memory-directory.ts';
 
 directoryLinkContract(async () => {

@@ -2,7 +2,7 @@ import { connectRedis as connectOperatorRedis, whenReady } from '#operator/redis
 import { createDirectoryStore } from '#operator/redis/directory-store.ts';
 import { connectRedis as connectRelayRedis } from '#relay/redis/connection.ts';
 import { createDirectoryFeed } from '#relay/redis/directory-feed.ts';
-import { directoryLinkContract } from '#standalone/directory-link-contract.ts';
+import { directoryLinkContract } from '#test/contracts/directory-link.ts';
 import { startRedis } from '#test/parts/redis.ts';
 import { documentedUsers, withUser } from '#test/parts/redis-users.ts';
 import { keys, silentLog } from './installation.ts';
