@@ -1,6 +1,7 @@
 import { FINALIZER } from '#crds/api-group.ts';
 import { REASON } from '#crds/conditions.ts';
 import { defaultedCertificate } from '#crds/client-certificate.ts';
+import { hasFinalizer } from '../engine/finalizers.ts';
 import type { Announcements } from '../notifications/announcement.ts';
 import { waitForApp } from '../reconcile/app-wait.ts';
 import { planRelease } from '../reconcile/removal.ts';
@@ -34,7 +35,7 @@ function told(snapshot: CertificateSnapshot, plan: CertificatePlan): Certificate
 
 function planUntold(snapshot: CertificateSnapshot): CertificatePlan {
   const { object, app, rows } = snapshot;
-  const held = object.metadata.finalizers?.includes(FINALIZER) ?? false;
+  const held = hasFinalizer(object, FINALIZER);
   if (object.metadata.deletionTimestamp !== undefined)
     return held ? planRemoval(snapshot) : { steps: [], outcome: DONE };
   if (!held) return step({ do: 'AddFinalizer' });

@@ -1,5 +1,6 @@
 import { FINALIZER } from '#crds/api-group.ts';
 import type { RelayObject } from '#crds/relay-object.ts';
+import { hasFinalizer, withoutFinalizer } from '../engine/finalizers.ts';
 import type { Store } from '../engine/store.ts';
 import { keyOf } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
@@ -23,7 +24,7 @@ export function kubernetesObjects<T extends RelayObject>(
 
   /** A manifest that was exported and applied again, or a restored backup, holds our finalizer in another manager's name as well. */
   const strike = (object: T): Promise<T> => {
-    const finalizers = object.metadata.finalizers?.filter((finalizer) => finalizer !== FINALIZER);
+    const finalizers = withoutFinalizer(object, FINALIZER);
     return client.mergePatch<T>(resource, { metadata: { ...identity(object), finalizers } });
   };
 
@@ -38,7 +39,7 @@ export function kubernetesObjects<T extends RelayObject>(
       try {
         // A field of ours that is left out is given up: whatever finalizers others hold stay.
         const given = await client.apply<T>(resource, { metadata: identity(object) });
-        const left = given.metadata.finalizers?.includes(FINALIZER) === true ? await strike(given) : given;
+        const left = hasFinalizer(given, FINALIZER) ? await strike(given) : given;
         if (left.metadata.deletionTimestamp !== undefined && (left.metadata.finalizers ?? []).length === 0)
           store.remove(left);
         else store.upsert(left);

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { FINALIZER } from '#crds/api-group.ts';
 import { REASON } from '#crds/conditions.ts';
 import { defaultedApp, type DefaultedApp } from '#crds/relay-app.ts';
+import { hasFinalizer } from '../engine/finalizers.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
 import type { AppPolicy, AppRow, FirstSight, WebhookHeaders } from '../registry/app-registry.ts';
@@ -23,7 +24,7 @@ const DONE = { kind: 'done' } as const;
 /** Decides the next steps for one app. Pure: golden pairs in `testdata/` are its test. */
 export function planApp(snapshot: AppSnapshot): AppPlan {
   const { object } = snapshot;
-  const held = object.metadata.finalizers?.includes(FINALIZER) ?? false;
+  const held = hasFinalizer(object, FINALIZER);
   if (object.metadata.deletionTimestamp !== undefined)
     return held ? planRemoval(snapshot) : { steps: [], outcome: DONE };
   if (!held) return step({ do: 'AddFinalizer' });

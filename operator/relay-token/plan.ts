@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FINALIZER } from '#crds/api-group.ts';
 import { defaultedToken, type DefaultedToken } from '#crds/relay-token.ts';
+import { hasFinalizer } from '../engine/finalizers.ts';
 import { occasionKey } from '../notifications/occasion.ts';
 import { waitForApp } from '../reconcile/app-wait.ts';
 import { planRelease } from '../reconcile/removal.ts';
@@ -25,7 +26,7 @@ const MOST_REPLACED = 8;
 /** Decides the next steps for one token. Pure: golden pairs in `testdata/` are its test. */
 export function planToken(snapshot: TokenSnapshot): TokenPlan {
   const { object } = snapshot;
-  const held = object.metadata.finalizers?.includes(FINALIZER) ?? false;
+  const held = hasFinalizer(object, FINALIZER);
   if (object.metadata.deletionTimestamp !== undefined)
     return held ? planRemoval(snapshot) : { steps: [], outcome: DONE };
   if (!held) return step({ do: 'AddFinalizer' });

@@ -1,5 +1,6 @@
 import { FINALIZER } from '#crds/api-group.ts';
 import type { RelayObject } from '#crds/relay-object.ts';
+import { withFinalizer, withoutFinalizer } from '#operator/engine/finalizers.ts';
 import type { ObjectRef } from '#operator/world/object-ref.ts';
 import type { Objects } from '#operator/world/objects.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -25,18 +26,18 @@ export class FolderObjects<T extends RelayObject> implements Objects<T> {
   }
 
   async addFinalizer(object: T): Promise<void> {
-    const written = this.#store.update(object, (current) => withFinalizers(current, [...others(current), FINALIZER]));
+    const written = this.#store.update(object, (current) => finalizedBy(current, withFinalizer(current, FINALIZER)));
     this.#events.written(written);
   }
 
   async removeFinalizer(object: T): Promise<void> {
-    const left = others(object);
+    const left = withoutFinalizer(object, FINALIZER);
     if (object.metadata.deletionTimestamp !== undefined && left.length === 0) {
       this.#store.remove(object);
       this.#events.gone(object);
       return;
     }
-    this.#events.written(this.#store.update(object, (current) => withFinalizers(current, left)));
+    this.#events.written(this.#store.update(object, (current) => finalizedBy(current, left)));
   }
 
   async writeStatus(object: T, status: NonNullable<T['status']>): Promise<void> {
@@ -46,10 +47,6 @@ export class FolderObjects<T extends RelayObject> implements Objects<T> {
   }
 }
 
-function others(object: RelayObject): string[] {
-  return (object.metadata.finalizers ?? []).filter((finalizer) => finalizer !== FINALIZER);
-}
-
-function withFinalizers<T extends RelayObject>(object: T, finalizers: readonly string[]): T {
+function finalizedBy<T extends RelayObject>(object: T, finalizers: readonly string[]): T {
   return { ...object, metadata: { ...object.metadata, finalizers } };
 }
