@@ -5,11 +5,11 @@ import type { Monotonic } from '../limits/monotonic.ts';
 import { eventTail } from '../protocol/server-message.ts';
 import type { WebhookEvent } from '../webhooks/webhook-sink.ts';
 import { CONNECTIONS, parseMemberField } from './fields.ts';
+import { MemoryReplicas } from './memory-replicas.ts';
 import { HOLD_MS, LEASE_MS } from './occupancy.ts';
 import {
   REAPED,
   type Applied,
-  type Beat,
   type OccupancyStore,
   type Own,
   type Roster,
@@ -19,10 +19,9 @@ import {
   type Write,
 } from './store.ts';
 
-/**
- * The store of one process: standalone mode, and the model that redis/occupancy-scripts.ts is held to. It is long because it is
- * the whole store: what there is Lua, step by step the same. Away and lost are for tests.
- */
+// The store of one process: standalone mode, and the model that redis/occupancy-scripts.ts is held to. It is long because what is Lua
+// there is one script over one app's record, and here step by step the same. Away and lost are for tests.
+
 type AppRecord = {
   readonly totals: Map<string, number>;
   readonly own: Map<string, { mark: string; readonly counts: Map<string, number> }>;
@@ -62,10 +61,7 @@ export class MemoryStores {
   readonly #holdMs: number;
   readonly #leaseMs: number;
   readonly #apps = new Map<string, AppRecord>();
-  readonly #beats = new Map<string, number>();
-  readonly #touched = new Map<string, Set<string>>();
-  /** Who buries whom. */
-  readonly #burials = new Map<string, string>();
+  readonly #replicas: MemoryReplicas;
   #version = 1;
   #away = false;
 
@@ -73,6 +69,7 @@ export class MemoryStores {
     this.#options = options;
     this.#holdMs = options.holdMs ?? HOLD_MS;
     this.#leaseMs = options.leaseMs ?? LEASE_MS;
+    this.#replicas = new MemoryReplicas(options.now, this.#leaseMs);
   }
 
   goAway(): void {
@@ -84,12 +81,11 @@ export class MemoryStores {
   /** FLUSHALL */
   lose(): void {
     this.#apps.clear();
-    this.#beats.clear();
-    this.#touched.clear();
-    this.#burials.clear();
+    this.#replicas.lose();
   }
 
   store(replica: string): OccupancyStore {
+    const replicas = this.#replicas;
     const here = <T>(answer: () => T): Promise<T | undefined> => Promise.resolve(this.#away ? undefined : answer());
     return {
       replica,
@@ -105,16 +101,18 @@ export class MemoryStores {
           [...(this.#apps.get(appId)?.own ?? [])].filter(([, own]) => own.counts.size > 0).map(([name]) => name),
         ),
       settle: (appId, rules) => here(() => this.#settle(this.#step(appId, rules, false))),
-      touch: async (appIds) => (await here(() => this.#touch(replica, appIds))) ?? false,
-      untouch: async (appId) => void (await here(() => this.#touched.get(replica)?.delete(appId))),
-      beat: () => here(() => this.#beat(replica)),
-      appsOfDead: (dead) => here(() => this.#appsOfDead(dead, replica)),
+      touch: async (appIds) => (await here(() => replicas.touch(replica, appIds))) ?? false,
+      untouch: async (appId) => {
+        await here(() => replicas.untouch(replica, appId));
+      },
+      beat: () => here(() => replicas.beat(replica)),
+      appsOfDead: (dead) => here(() => replicas.appsOfDead(dead, replica)),
       reap: (appId, dead, rules) => here(() => this.#reap(appId, dead, rules)),
       bury: async (dead) => {
-        await here(() => this.#bury(dead));
+        await here(() => replicas.bury(dead));
       },
       leave: async () => {
-        await here(() => this.#forget(replica));
+        await here(() => replicas.forget(replica));
       },
     };
   }
@@ -317,48 +315,11 @@ export class MemoryStores {
     return Math.max(app.youngUntil - this.#options.now(), 0);
   }
 
-  #touch(replica: string, appIds: readonly string[]): boolean {
-    if (!this.#beats.has(replica)) this.#beats.set(replica, this.#options.now());
-    this.#touched.set(replica, new Set([...(this.#touched.get(replica) ?? []), ...appIds]));
-    return true;
-  }
-
-  #beat(replica: string): Beat {
-    const now = this.#options.now();
-    this.#beats.set(replica, now);
-    const silentFor = [...this.#beats].map(([name, at]) => [name, now - at] as const);
-    const named = (which: (ms: number) => boolean): string[] =>
-      silentFor.filter(([, ms]) => which(ms)).map(([name]) => name);
-    return {
-      apps: this.#touched.get(replica)?.size ?? 0,
-      known: [...this.#beats.keys()],
-      silent: named((ms) => ms > this.#leaseMs / 2),
-      dead: named((ms) => ms > this.#leaseMs),
-    };
-  }
-
   #reap(appId: string, dead: string, rules: Rules): Settled & { done: boolean } {
     const step = this.#step(appId, rules, false);
     const own = step.app.own.get(dead);
     for (const [field, count] of own?.counts ?? []) this.#moved(step, field, -count, 'null');
     if (own !== undefined) step.app.own.set(dead, { mark: REAPED, counts: new Map() });
     return { ...this.#settled(step), done: true };
-  }
-
-  #appsOfDead(dead: string, by: string): string[] | undefined {
-    const other = this.#burials.get(dead);
-    if (other !== undefined && other !== by) return undefined;
-    this.#burials.set(dead, by);
-    return [...(this.#touched.get(dead) ?? [])];
-  }
-
-  #bury(dead: string): void {
-    this.#burials.delete(dead);
-    if (this.#options.now() - (this.#beats.get(dead) ?? 0) > this.#leaseMs) this.#forget(dead);
-  }
-
-  #forget(replica: string): void {
-    this.#beats.delete(replica);
-    this.#touched.delete(replica);
   }
 }
