@@ -1,11 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { runInNewContext } from 'node:vm';
+import type { Options } from 'pusher-js';
 
 const require = createRequire(import.meta.url);
 
 /** pusher-js for Node. It is CommonJS whose types say `export default`: an import would get the right value with the wrong type. */
 export const PusherClient = require('pusher-js') as typeof import('pusher-js').default;
+
+/** What a page says to reach a relay on this machine, in plaintext, over WebSocket alone. */
+export const relayAt = (port: number) =>
+  ({
+    wsHost: '127.0.0.1',
+    wsPort: port,
+    forceTLS: false,
+    enabledTransports: ['ws'],
+    disableStats: true,
+    cluster: 'relay',
+  }) satisfies Options;
 
 /**
  * What `import Pusher from 'pusher-js/with-encryption'` gives a web page: the browser build, which asks for a window, run with as much

@@ -1,6 +1,6 @@
 import type { Channel, Options, PresenceChannel } from 'pusher-js';
 import { eventually } from '#test/parts/eventually.ts';
-import { PusherClient } from '#test/parts/pusher-js.ts';
+import { PusherClient, relayAt } from '#test/parts/pusher-js.ts';
 import type { Member, ServerSdk, User } from './server-sdk.ts';
 
 export type BrowserOptions = {
@@ -31,12 +31,7 @@ export class Browser implements Disposable {
 
   constructor({ port, key, backend, member, user, build = PusherClient }: BrowserOptions) {
     const options: Options = {
-      wsHost: '127.0.0.1',
-      wsPort: port,
-      forceTLS: false,
-      enabledTransports: ['ws'],
-      disableStats: true,
-      cluster: 'relay',
+      ...relayAt(port),
       channelAuthorization: {
         transport: 'ajax',
         endpoint: '',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { disposablePool } from '#test/parts/migrated-database.ts';
-import { PusherClient } from '#test/parts/pusher-js.ts';
+import { PusherClient, relayAt } from '#test/parts/pusher-js.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { withUser } from '#test/parts/redis-users.ts';
 import {
@@ -46,12 +46,7 @@ test('uses of SDKs at both relays, with names and versions; then a relay that en
 
   // Connected to the one that ends, whose last word it is in.
   const client = new PusherClient('11key', {
-    wsHost: '127.0.0.1',
-    wsPort: one.port,
-    forceTLS: false,
-    enabledTransports: ['ws'],
-    disableStats: true,
-    cluster: 'relay',
+    ...relayAt(one.port),
   });
   await eventually(() => client.connection.state === 'connected');
   one.process.signal('SIGTERM');

@@ -6,7 +6,7 @@ import { MemoryChannel } from '#operator/notifications/memory-channel.ts';
 import { createWebhookChannel } from '#operator/slack/webhook-channel.ts';
 import { channelContract, LETTER, type ChannelUnderTest } from '#test/contracts/notification-channel.ts';
 import { startSilentServer, startSmtpServer, type SmtpServerOptions } from '#test/parts/smtp.ts';
-import { startWebhookReceiver } from '#test/parts/webhook-receiver.ts';
+import { startSlackServer } from '#test/parts/slack.ts';
 
 // Every channel against the same contract and against real servers, and what only mail or only a webhook can get wrong.
 
@@ -45,7 +45,7 @@ channelContract('SMTP with STARTTLS', () => smtp({ tls: 'StartTls', login }));
 channelContract('SMTP over TLS', () => smtp({ tls: 'Implicit', login }));
 channelContract('SMTP in plaintext on this machine', () => smtp({ tls: 'None', login }));
 channelContract('a webhook', async () => {
-  const receiver = await startWebhookReceiver();
+  const receiver = await startSlackServer();
   return {
     channel: createWebhookChannel(new Secret(receiver.url)),
     taken: () => receiver.taken.map(({ id }) => id),
@@ -137,7 +137,7 @@ test('a server that says nothing is not waited for', async () => {
 });
 
 test('a webhook gets JSON with a text, follows no redirect, and its URL is in no error', async () => {
-  await using receiver = await startWebhookReceiver();
+  await using receiver = await startSlackServer();
   const channel = createWebhookChannel(new Secret(receiver.url));
   await channel.send(LETTER, forever);
   expect(receiver.taken).toEqual([

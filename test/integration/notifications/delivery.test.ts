@@ -15,7 +15,7 @@ import { createWebhookChannel } from '#operator/slack/webhook-channel.ts';
 import { eventually } from '#test/parts/eventually.ts';
 import { freePort } from '#test/parts/free-port.ts';
 import { startSmtpServer, type TestSmtpServer } from '#test/parts/smtp.ts';
-import { startWebhookReceiver, type WebhookReceiver } from '#test/parts/webhook-receiver.ts';
+import { startSlackServer, type SlackServer } from '#test/parts/slack.ts';
 import { registryDatabase, type Leader, type RegistryDatabase } from '#test/parts/registry-database.ts';
 
 // From the registry to a real SMTP server and a real webhook: once, and whatever happens to any of them.
@@ -55,7 +55,7 @@ describe('delivery', () => {
   let stack: AsyncDisposableStack;
   let database: RegistryDatabase;
   let smtp: TestSmtpServer;
-  let webhook: WebhookReceiver;
+  let webhook: SlackServer;
   let clock: SkippingClock;
   let givenUp: { readonly notification: Notification; readonly error: string }[];
 
@@ -63,7 +63,7 @@ describe('delivery', () => {
     stack = new AsyncDisposableStack();
     database = stack.use(await registryDatabase());
     smtp = stack.use(await startSmtpServer({ tls: 'StartTls' }));
-    webhook = stack.use(await startWebhookReceiver());
+    webhook = stack.use(await startSlackServer());
     clock = new SkippingClock();
     givenUp = [];
   });

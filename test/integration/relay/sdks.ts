@@ -1,6 +1,6 @@
 import Pusher from 'pusher';
 import type { PresenceChannelData, UserChannelData } from 'pusher';
-import { PusherClient } from '#test/parts/pusher-js.ts';
+import { PusherClient, relayAt } from '#test/parts/pusher-js.ts';
 
 /** 32 bytes. */
 const ENCRYPTION_KEY = Buffer.alloc(32, 7).toString('base64');
@@ -30,12 +30,7 @@ export type Browser = InstanceType<typeof PusherClient> & Disposable;
 export function browser(port: number, { member, user }: BrowserUser = {}): Browser {
   const backend = serverSdk(port);
   const client = new PusherClient('appkey', {
-    wsHost: '127.0.0.1',
-    wsPort: port,
-    forceTLS: false,
-    enabledTransports: ['ws'],
-    disableStats: true,
-    cluster: 'relay',
+    ...relayAt(port),
     channelAuthorization: {
       transport: 'ajax',
       endpoint: '',

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import { eventually } from '#test/parts/eventually.ts';
 import { runProcess } from '#test/parts/process.ts';
-import { PusherClient } from '#test/parts/pusher-js.ts';
+import { PusherClient, relayAt } from '#test/parts/pusher-js.ts';
 import { APP, createStandalone, isRunning, publish, spawnStandalone, TOKEN } from './standalone-process.ts';
 
 test('the printed curl publishes, and pusher-js receives it', async () => {
@@ -12,12 +12,7 @@ test('the printed curl publishes, and pusher-js receives it', async () => {
   const { process: run, port } = await standalone.start();
   const { PUSHER_APP_KEY = '' } = await standalone.secret('demo-relay');
   const client = new PusherClient(PUSHER_APP_KEY, {
-    cluster: 'relay',
-    wsHost: '127.0.0.1',
-    wsPort: port,
-    forceTLS: false,
-    enabledTransports: ['ws'],
-    disableStats: true,
+    ...relayAt(port),
   });
   try {
     const channel = client.subscribe('my-channel');

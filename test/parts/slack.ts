@@ -15,7 +15,7 @@ export type WebhookBehaviour =
   | { readonly kind: 'hang' }
   | { readonly kind: 'close' };
 
-export type WebhookReceiver = AsyncDisposable & {
+export type SlackServer = AsyncDisposable & {
   readonly url: string;
   /** What was answered with 2xx. */
   readonly taken: readonly ReceivedPost[];
@@ -25,7 +25,7 @@ export type WebhookReceiver = AsyncDisposable & {
 };
 
 /** A real HTTP server in the place of Slack. */
-export async function startWebhookReceiver(): Promise<WebhookReceiver> {
+export async function startSlackServer(): Promise<SlackServer> {
   const taken: ReceivedPost[] = [];
   const paths: string[] = [];
   let behaviour: WebhookBehaviour = { kind: 'answer', status: 200 };
