@@ -6,8 +6,6 @@ import { userSignatureHolds } from '../auth/user-signature.ts';
 import { countConnect, countSignature } from '../credential-use/count-socket.ts';
 import type { App } from '../directory/directory.ts';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
-import { takeToken, type Bucket } from '../limits/token-bucket.ts';
-import { judgeClientEvent } from '../protocol/client-event.ts';
 import { parseClientMessage, type ClientMessage } from '../protocol/client-message.ts';
 import { CloseCode, closeReason, type Close } from '../protocol/close-codes.ts';
 import {
@@ -18,10 +16,10 @@ import {
   type ConnectionEvent,
   type ConnectionState,
 } from '../protocol/connection.ts';
-import { errorMessage } from '../protocol/server-message.ts';
 import { judgeSignin } from '../protocol/signin.ts';
 import { textFrame } from '../protocol/text-frame.ts';
 import type { User } from '../protocol/user-data.ts';
+import { ClientEvents } from './client-events.ts';
 import type { Subscriber } from './fan-out.ts';
 import type { Hub } from './hub.ts';
 import type { Pace } from './pace.ts';
@@ -68,7 +66,7 @@ export class RelaySocket implements Subscriber {
   readonly #stream: Duplex;
   #state: ConnectionState = CONNECTING;
   #lastTrafficAt: number;
-  #bucket: Bucket | undefined;
+  #clientEvents: ClientEvents | undefined;
   /** Undefined: it has sent nothing yet, as most sockets for long. */
   #pace: Pace | undefined;
   #user: User | undefined;
@@ -214,7 +212,8 @@ export class RelaySocket implements Subscriber {
       case 'signin':
         return this.#signIn(effect.request);
       case 'clientEvent':
-        return this.#clientEvent(effect.message);
+        this.#clientEvents ??= new ClientEvents(this.#hub, this);
+        return this.#clientEvents.publish(effect.message, this.#subscriptions);
       case 'close':
         return this.#close(effect.code, effect.message);
       case 'release':
@@ -252,40 +251,6 @@ export class RelaySocket implements Subscriber {
     const screened = this.#hub.screening.screen(app, 'user_info', user.info, 'user_info');
     if ('text' in screened) return { ...user, info: screened.text };
     return { code: CloseCode.unauthorized, message: `Sign-in rejected: found ${screened.refusal}` };
-  }
-
-  #clientEvent(message: Extract<ClientMessage, { type: 'clientEvent' }>): void {
-    // Time alone closes a fence, so it is asked before every acceptance and not only when it is announced.
-    if (this.#hub.directory.fenced()) {
-      this.#hub.refused('directory_fenced');
-      return this.refuse('directory_fenced');
-    }
-    const app = this.#hub.directory.appById(this.appId);
-    if (app === undefined) return;
-    const perSecond = app.limits.clientEventsPerSecond;
-    const refusal = judgeClientEvent(
-      {
-        channel: message.channel,
-        data: message.data,
-        subscription: this.#subscriptions?.stateOf(message.channel) ?? 'none',
-        rules: { clientEvents: app.channels.clientEvents, eventBytes: app.limits.eventBytes, perSecond },
-      },
-      () => {
-        const { bucket, taken } = takeToken(this.#bucket, { perSecond, burst: perSecond }, this.#hub.now());
-        this.#bucket = bucket;
-        return taken;
-      },
-    );
-    if (refusal !== undefined) return this.send(errorMessage(refusal.code, refusal.message));
-    const screened = this.#hub.screening.screen(app, 'client_event', message.data, 'data');
-    if ('refusal' in screened) return this.send(errorMessage(null, `Client event rejected: found ${screened.refusal}`));
-    this.#hub.publish(this.appId, {
-      name: message.event,
-      data: screened.text,
-      channel: message.channel,
-      socketId: this.id,
-      userId: this.#subscriptions?.userIdOn(message.channel),
-    });
   }
 
   #close(code: number, message: string): void {
