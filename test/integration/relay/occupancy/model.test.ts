@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { eventually } from '#test/parts/eventually.ts';
 import { startRedis } from '#test/parts/redis.ts';
-import { redisReplica, streamed } from './occupancy-worlds.ts';
+import { redisReplica, streamed } from './worlds.ts';
 import type { FakeSocket, Replica } from './replica.ts';
 
 /**

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '#test/parts/eventually.ts';
-import { worlds, type World } from './occupancy-worlds.ts';
+import { worlds, type World } from './worlds.ts';
 import type { FakeSocket, Replica } from './replica.ts';
 
 const ROOM = 'presence-room';

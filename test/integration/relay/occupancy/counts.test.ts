@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Rules } from '#relay/occupancy/store.ts';
 import { eventually } from '#test/parts/eventually.ts';
-import { worlds, type World } from './occupancy-worlds.ts';
+import { worlds, type World } from './worlds.ts';
 import type { Replica } from './replica.ts';
 
 describe.each(worlds)('counts over %s', (_name, start) => {

@@ -4,7 +4,7 @@ import { eventually } from '#test/parts/eventually.ts';
 import { startRedis, type RedisServer } from '#test/parts/redis.ts';
 import { startSentinel } from '#test/parts/redis-topologies.ts';
 import { startTcpProxy } from '#test/parts/tcp-proxy.ts';
-import { ALL_WEBHOOKS, clusterWorld, memoryWorld, QUICK, redisReplica, streamed } from './occupancy-worlds.ts';
+import { ALL_WEBHOOKS, clusterWorld, memoryWorld, QUICK, redisReplica, streamed } from './worlds.ts';
 import type { Replica } from './replica.ts';
 
 const ROOM = 'presence-room';

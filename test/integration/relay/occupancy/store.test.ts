@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { REAPED, type Applied, type Item, type OccupancyStore, type Write } from '#relay/occupancy/store.ts';
 import { eventually } from '#test/parts/eventually.ts';
-import { ALL_WEBHOOKS, clusterWorld, memoryWorld, redisWorld, type Timing, type World } from './occupancy-worlds.ts';
+import { ALL_WEBHOOKS, clusterWorld, memoryWorld, redisWorld, type Timing, type World } from './worlds.ts';
 
 const ROOM = 'presence-room';
 /** Long enough to look while something is held back. */
