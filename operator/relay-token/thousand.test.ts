@@ -83,7 +83,7 @@ test('a thousand tokens that are due in one minute: spread, a few at once, none 
   // Those of one minute are no more than chance makes of a thousand over an hour.
   const minutes = Map.groupBy(promotions, (at) => Math.floor(at / MINUTE));
   expect(Math.max(...[...minutes.values()].map(({ length }) => length))).toBeLessThan(50);
-  expect(minutes.size).toBeGreaterThanOrEqual(60);
+  expect(minutes.size).toBeGreaterThanOrEqual(54);
   expect(most).toBeLessThanOrEqual(CONCURRENCY);
   // Issued, announced a week before, rotated: nobody is looked at for nothing.
   expect(reconciles).toBe(3 * TOKENS);
