@@ -11,7 +11,6 @@ export type SignedRequest = {
   /** As sent, before any decoding: it is what the SDK signed. */
   readonly path: string;
   readonly parameters: readonly QueryParameter[];
-  readonly body: Buffer;
 };
 export type QueryParameter = readonly [name: string, value: string];
 
@@ -20,7 +19,6 @@ export type SignatureFault =
   | 'signature_invalid'
   | 'signature_version_unsupported'
   | 'signature_expired'
-  | 'body_digest_invalid'
   | 'parameter_duplicated';
 
 /** Splits a query string the way the signature needs it: names lower-cased, values unescaped, order kept. */
@@ -47,7 +45,8 @@ export function parseQuery(query: string): QueryParameter[] {
 /**
  * Verifies Pusher's request signature (HTTP API reference, "Authentication"): HMAC-SHA256, hex, over
  * `METHOD\npath\nname=value&…` with parameters sorted and `auth_signature` left out. Which key signed is said by `auth_key`; every
- * key of the app counts that verifies now, and of several with this public part each. Returns what is wrong, or undefined.
+ * key of the app counts that verifies now, and of several with this public part each. Returns what is wrong, or undefined. The body is signed by
+ * its digest among the parameters ({@link bodyDigestHolds}), so who has no secret is known before a byte of it is read.
  * @param now epoch milliseconds
  */
 export function requestSignatureFault(
@@ -58,7 +57,7 @@ export function requestSignatureFault(
   // The SDKs send them sorted.
   const read = readSorted(request.parameters) ?? readSorted(sortedByName(request.parameters));
   if (read === undefined) return 'parameter_duplicated';
-  const { authKey, version, timestamp, signature, digest, signed } = read;
+  const { authKey, version, timestamp, signature, signed } = read;
   const candidates = findKeys(keys, authKey, now);
   if (candidates.length === 0) return 'key_unknown';
   if (version !== '1.0') return 'signature_version_unsupported';
@@ -68,7 +67,7 @@ export function requestSignatureFault(
   if (!/^\d{1,12}$/.test(timestamp) || Math.abs(now / 1000 - Number(timestamp)) > SIGNATURE_WINDOW_SECONDS) {
     return 'signature_expired';
   }
-  return bodyDigestHolds(request.body, digest) ? undefined : 'body_digest_invalid';
+  return undefined;
 }
 
 type SignatureParameters = {
@@ -76,7 +75,6 @@ type SignatureParameters = {
   readonly version: string;
   readonly timestamp: string;
   readonly signature: string;
-  readonly digest: string | undefined;
   /** What was signed of the query. */
   readonly signed: string;
 };
@@ -90,7 +88,6 @@ function readSorted(parameters: readonly QueryParameter[]): SignatureParameters 
   let version = '';
   let timestamp = '';
   let signature: string | undefined;
-  let digest: string | undefined;
   let signed = '';
   let before = '';
   for (const [name, value] of parameters) {
@@ -108,9 +105,8 @@ function readSorted(parameters: readonly QueryParameter[]): SignatureParameters 
     if (name === 'auth_key') authKey = value;
     else if (name === 'auth_version') version = value;
     else if (name === 'auth_timestamp') timestamp = value;
-    else if (name === 'body_md5') digest = value;
   }
-  return { authKey, version, timestamp, signature: signature ?? '', digest, signed };
+  return { authKey, version, timestamp, signature: signature ?? '', signed };
 }
 
 /** In code unit order, as the SDKs sort. */
@@ -119,10 +115,12 @@ function sortedByName(parameters: readonly QueryParameter[]): readonly QueryPara
 }
 
 /**
- * Required with a body. Without one it may be absent, and is checked when it is there: the PyPI SDK sends the digest of the empty
- * string on every GET.
+ * Whether this is the body that was signed: `body_md5` is required with one. Without one it may be absent, and is checked when it is there: the
+ * PyPI SDK sends the digest of the empty string on every GET.
+ * @param parameters whose signature holds, so none of them stands twice.
  */
-function bodyDigestHolds(body: Buffer, digest: string | undefined): boolean {
+export function bodyDigestHolds(body: Buffer, parameters: readonly QueryParameter[]): boolean {
+  const digest = parameters.find(([name]) => name === 'body_md5')?.[1];
   if (digest === undefined) return body.length === 0;
   // No secret is compared here, and the signature over the digest has been verified.
   return hash('md5', body) === digest;

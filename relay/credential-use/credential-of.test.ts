@@ -30,7 +30,6 @@ function request(
     method: 'GET',
     path: '/apps/1/channels',
     parameters,
-    body: Buffer.alloc(0),
     now: NOW,
   };
 }

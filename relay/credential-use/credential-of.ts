@@ -4,7 +4,7 @@ import { requestSignatureFault } from '../auth/request-signature.ts';
 import type { App, AppKey, ClientCertificate, Token } from '../directory/directory.ts';
 import type { HttpVisit } from '../gate/visit.ts';
 
-type AdmittedRequest = Pick<HttpVisit, 'credential' | 'method' | 'path' | 'parameters' | 'body' | 'now'> & {
+type AdmittedRequest = Pick<HttpVisit, 'credential' | 'method' | 'path' | 'parameters' | 'now'> & {
   readonly app: Pick<App, 'keys'> | undefined;
   readonly token: Pick<Token, 'id'> | undefined;
 };

@@ -147,6 +147,7 @@ const faults: readonly Fault[] = [
     at: ['keyAndSecret'],
     spoil: changed(() => ({ keys: [] })),
   },
+  { check: 'request-signature', code: 'signature_invalid', at: ['signature'], spoil: atHttp({ path: '/apps/101/x' }) },
   {
     check: 'token-scope',
     code: 'scope_missing',
@@ -155,7 +156,7 @@ const faults: readonly Fault[] = [
       visit.door === 'http' && visit.token !== undefined ? { ...visit, token: { ...visit.token, scopes: [] } } : visit,
   },
   { check: 'body-size', code: 'body_too_large', at: HTTP, spoil: atHttp({ announcedBytes: 1e12 }) },
-  { check: 'request-signature', code: 'signature_invalid', at: ['signature'], spoil: atHttp({ path: '/apps/101/x' }) },
+  { check: 'body-digest', code: 'body_digest_invalid', at: ['signature'], spoil: atHttp({ body: Buffer.from('x') }) },
   {
     check: 'rate-limit',
     code: 'rate_limited',

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -6,6 +7,7 @@ import type { IpAddress } from '../access/ip-address.ts';
 import { IpRanges } from '../access/ip-ranges.ts';
 import { Origins } from '../access/origins.ts';
 import type { App } from '../directory/directory.ts';
+import { parseQuery } from '../auth/request-signature.ts';
 import { SigningKey } from '../auth/signing-key.ts';
 import { firstRefusal, gate } from './gate.ts';
 import { errorsDocument } from './errors-document.ts';
@@ -39,6 +41,15 @@ const rotating: App = {
 };
 const rotatingWith = (key: string, secret: string): HttpVisit =>
   http({ app: rotating, credential: keySecret(key, secret), token: undefined });
+
+const digest = createHash('md5').update('{}').digest('hex');
+const query = `auth_key=appkey&auth_timestamp=${NOW / 1000}&auth_version=1.0&body_md5=${digest}`;
+const signature = new SigningKey('appsecret').sign(`POST\n/apps/101/events\n${query}`);
+const signed: Partial<HttpVisit> = {
+  credential: { method: 'signature', key: 'appkey' },
+  token: undefined,
+  parameters: parseQuery(`${query}&auth_signature=${signature}`),
+};
 
 const officeOnly = app({
   access: { ...app().access, ipAllowlist: new IpRanges([{ address: [1, 2, 3, 0], prefix: 96 }]) },
@@ -133,19 +144,18 @@ const rows: readonly (readonly [code: RefusalCode | undefined, visit: Visit])[] 
   ['key_or_secret_wrong', http({ credential: keySecret('wrong', 'appsecret') })],
   // The secret of a key that does not exist is not the empty one.
   ['key_or_secret_wrong', http({ credential: keySecret('wrong', '') })],
-  ['body_too_large', http({ announcedBytes: 1e9 })],
-  [
-    'signature_version_unsupported',
-    http({ credential: { method: 'signature', key: 'appkey' }, parameters: [['auth_key', 'appkey']] }),
-  ],
   [
     'signature_version_unsupported',
     http({
       credential: { method: 'signature', key: 'appkey' },
       parameters: [['auth_key', 'appkey']],
+      announcedBytes: 1e9,
       withinRate: false,
     }),
   ],
+  ['body_too_large', http({ announcedBytes: 1e9 })],
+  ['body_digest_invalid', http({ ...signed, body: Buffer.from('{"a":1}'), withinRate: false })],
+  [undefined, http(signed)],
   ['rate_limited', http({ withinRate: false })],
   // Who cannot prove who they are spends nothing, and does not learn that others did.
   ['token_unknown', http({ token: undefined, withinRate: false })],

@@ -6,6 +6,7 @@ import { connectionQuota } from './checks/connection-quota.ts';
 import { countryAllowed } from './checks/country.ts';
 import {
   bearerToken,
+  bodyDigest,
   credentialPresent,
   keyActive,
   keyAndSecret,
@@ -48,10 +49,11 @@ export const gate: readonly Check[] = [
   bearerToken,
   relayTokenAccepted,
   keyAndSecret,
+  requestSignature,
   tokenScope,
   bodySize,
   // From here on the visit is complete: its body was read.
-  requestSignature,
+  bodyDigest,
   // From here on it is counted: it has spent of a budget, or claimed a place.
   rateLimit,
   connectionQuota,

@@ -85,7 +85,7 @@ export class HttpGate {
     const visit: Arriving = this.#arrive(request, params);
     this.#judge(visit, 'arrival');
     if (visit.token?.rotated === true) rotationHeaders(answer, visit.token, visit.now);
-    // Who has signed is known only when the body is there.
+    // A signature is of this request only if the body is the one that was signed.
     const signed = visit.credential.method === 'signature';
     if (!signed) await this.#count(visit, answer);
     if (visit.method !== 'GET') {

@@ -1,6 +1,6 @@
 import { equalInConstantTime } from '../../auth/constant-time.ts';
 import { findKeys, hasKey } from '../../auth/app-key.ts';
-import { requestSignatureFault } from '../../auth/request-signature.ts';
+import { bodyDigestHolds, requestSignatureFault } from '../../auth/request-signature.ts';
 import { isAccepted } from '../../directory/token-end.ts';
 import { check } from '../check.ts';
 
@@ -72,20 +72,29 @@ export const keyActive = check({
   },
 });
 
+/** Before the body: only who has signed may have the relay keep one in memory. */
 export const requestSignature = check({
   name: 'request-signature',
   doors: ['http'],
-  stage: 'complete',
+  stage: 'arrival',
   refuses: [
     'key_unknown',
     'signature_invalid',
     'signature_version_unsupported',
     'signature_expired',
-    'body_digest_invalid',
     'parameter_duplicated',
   ],
   refusal: (visit) =>
     visit.credential.method === 'signature'
       ? requestSignatureFault(visit, visit.app?.keys ?? [], visit.now)
       : undefined,
+});
+
+export const bodyDigest = check({
+  name: 'body-digest',
+  doors: ['http'],
+  stage: 'complete',
+  refuses: ['body_digest_invalid'],
+  refusal: ({ credential: { method }, body, parameters }) =>
+    method !== 'signature' || bodyDigestHolds(body, parameters) ? undefined : 'body_digest_invalid',
 });

@@ -15,6 +15,8 @@ export type Call = {
   readonly data: string;
   /** Says that its body has so many bytes, and sends none. */
   readonly announcedBytes: number | undefined;
+  /** Its body is not quite the one that was signed. */
+  readonly altered: boolean;
   readonly protocol: string;
 };
 
@@ -43,6 +45,8 @@ export const announcing = (announcedBytes: number): Caller =>
 export const sendingTwice = (repeated: string): Caller =>
   caller(`sending ${repeated} twice`, (call) => ({ ...call, repeated }));
 export const ofNoApp = caller('of an app that is not there', (call) => ({ ...call, appId: '999999999999999' }));
+/** Behind the back of who signed it: a blank more, which changes nothing of what it says. */
+export const altering = caller('with an altered body', (call) => ({ ...call, altered: true }));
 export const nobody = caller('without a credential', (call) => ({ ...call, anonymous: true }));
 export const basic = caller('with another scheme', (call) => ({
   ...call,

@@ -82,10 +82,11 @@ export async function knock(port: number, name: DoorName, by: Method, call: Call
     ? { headers: {}, query: '' }
     : methods[by](call, { method: door.method, path, body });
   const headers = { host: '127.0.0.1', ...presented.headers, ...call.headers };
-  const bytes = call.announcedBytes ?? Buffer.byteLength(body);
+  const sent = call.altered && body !== '' ? `${body} ` : body;
+  const bytes = call.announcedBytes ?? Buffer.byteLength(sent);
   const lines = Object.entries({ ...headers, 'content-length': String(bytes) }).flat();
   if (call.repeated !== undefined) lines.push(call.repeated, 'x', call.repeated, 'x');
-  const { status, text } = await send(port, { method: door.method, path: `${path}${presented.query}`, lines }, body);
+  const { status, text } = await send(port, { method: door.method, path: `${path}${presented.query}`, lines }, sent);
   if (status >= 200 && status < 300) return 'in';
   const { error } = JSON.parse(text) as { error: { code: string } };
   return `${status} ${error.code}`;

@@ -99,6 +99,7 @@ describeOnControlPlane('the gate', (cluster) => {
       repeated: undefined,
       data: '{"order":1}',
       announcedBytes: undefined,
+      altered: false,
       protocol: '7',
     });
   const ports = (when?: Situation): readonly number[] =>

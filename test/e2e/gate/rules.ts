@@ -1,5 +1,6 @@
 import type { Scope } from '#crds/scopes.ts';
 import {
+  altering,
   announcing,
   anybody,
   basic,
@@ -141,6 +142,7 @@ export const rules: readonly Row[] = [
                                                                                         'terminate by key': '404 app_unknown' },       '—'],
   ['the credential',        none,                        twoWays,                     { ...everyDoor('400 authentication_ambiguous'),
                                                                                         'terminate by key': '404 app_unknown' },       '—'],
+  ['the signed body',       none,                        altering,                    { signature: '401 body_digest_invalid', 'channels signature': 'in' }, '—'],
   ['security headers',      none,                        sendingTwice('authorization'), '400 header_duplicated',                       '4009 header_duplicated'],
   ['security headers',      none,                        sendingTwice('x-relay-secret'), '400 header_duplicated',                      '4009 header_duplicated'],
   ['size of the body',      none,                        announcing(1e9),             '413 body_too_large',                            '—'],

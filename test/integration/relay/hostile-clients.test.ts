@@ -115,6 +115,12 @@ describe('malformed HTTP', () => {
       401,
       'authentication_required',
     ],
+    [
+      'a signature that does not hold, a body that would be read',
+      head('POST', `/apps/101/events?auth_key=appkey&auth_version=1.0&auth_signature=0`, 'Content-Length: 600000\r\n'),
+      401,
+      'signature_invalid',
+    ],
   ])('%s', async (_, bytes, status, code) => {
     const answer = await raw(bytes);
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
