@@ -3,7 +3,7 @@ import { BlockList, isIP } from 'node:net';
 /**
  * Which addresses webhooks may be sent to. Tenants choose the URLs, so without this any of them could have the relay call the API server,
  * another tenant's pods or a cloud's metadata service (SSRF). Allowed is what IANA's special-purpose registries (RFC 6890 and successors)
- * leave as globally reachable unicast; everything else only if the platform says so.
+ * leave as globally reachable unicast, less the one metadata service that has a public address; everything else only if the platform says so.
  */
 export type AddressPolicy = {
   /** Is the host itself opened by name? Then its addresses do not matter. */
@@ -29,6 +29,9 @@ const PRIVATE_V4 = [
   ['224.0.0.0', 4],
   ['240.0.0.0', 4],
 ] as const;
+
+/** Azure's WireServer: to every virtual machine of that cloud its host, which hands out configuration and certificates, and routed nowhere else. */
+const METADATA_V4 = '168.63.129.16';
 
 /** Inside 2000::/3, the only block that is global unicast: protocol assignments with Teredo, documentation, 6to4. */
 const SPECIAL_V6 = [
@@ -70,6 +73,7 @@ export function addressPolicy(allowed: AllowedAddresses): AddressPolicy {
   const special = new BlockList();
   for (const [address, bits] of PRIVATE_V4) special.addSubnet(address, bits, 'ipv4');
   for (const [address, bits] of SPECIAL_V6) special.addSubnet(address, bits, 'ipv6');
+  special.addAddress(METADATA_V4, 'ipv4');
   const globalUnicast = new BlockList();
   globalUnicast.addSubnet('2000::', 3, 'ipv6');
 
