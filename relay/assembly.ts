@@ -72,7 +72,7 @@ const TOLD_AGAIN_MS = 60_000;
 export function assembleRelay(parts: RelayParts, settings: RelaySettings, phase: Phase): AssembledRelay {
   const { directory, log, cache, replica, usageStore, publicKeys, metricsRegistry } = parts;
   const { rates } = settings;
-  const now = (): number => performance.now();
+  const now = parts.now ?? ((): number => performance.now());
   const machine = { ...monotonicClock, now: Date.now };
   const clock = parts.clock ?? machine;
   const wallClock = (): number => clock.now();

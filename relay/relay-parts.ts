@@ -8,6 +8,7 @@ import type { EventCache } from './cache/event-cache.ts';
 import type { Directory } from './directory/directory.ts';
 import type { PublicKeys } from './encryption/public-keys.ts';
 import type { FactReporterParts } from './facts/fact-reporter.ts';
+import type { Monotonic } from './limits/monotonic.ts';
 import type { RateStore } from './limits/rate-store.ts';
 import type { RateSettings } from './limits/rate-subject.ts';
 import type { OccupancyStore } from './occupancy/store.ts';
@@ -47,6 +48,8 @@ export type RelayParts = {
   readonly factTimes?: { readonly everyMs: number; readonly toldAgainMs: number };
   /** What credentials go by: when one begins and ends, and when it was used. Left out: the time of this machine. */
   readonly clock?: ExpiryClock;
+  /** What silence and rates go by. Left out: the time of this machine since it booted. */
+  readonly now?: Monotonic;
   readonly metricsRegistry: Registry;
   readonly log: Logger;
   /** Adds routes beside the API; standalone's page. */

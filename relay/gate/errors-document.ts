@@ -19,8 +19,9 @@ code and then the close frame; – marks codes that no socket ever gets. Each re
 ${rows.join('\n')}
 
 Close codes from 4000 to 4099 mean do not come back, 4100 to 4199 back off, 4200 to 4299 reconnect at once. A connection that does not
-answer a ping within 30 s is closed with 4201, one whose sign-in fails with 4009. A client event over the connection's rate gets
-\`pusher:error\` 4301, a watchlist of more than 100 users 4302 (the first 100 are watched), a failed subscription \`pusher:error\` with code
+answer a ping within 30 s is closed with 4201, or with 4202 if it came with protocol 4, which has no \`pusher:ping\` and is asked by a ping
+frame of WebSocket; one whose sign-in fails with 4009. A client event over the connection's rate gets \`pusher:error\` 4301, a watchlist of
+more than 100 users 4302 (the first 100 are watched), a failed subscription \`pusher:error\` with code
 null and \`pusher:subscription_error\` for the channel, whose \`type\` is \`AuthError\`, \`InvalidChannel\`, \`InvalidChannelData\`, \`NotServed\`
 (encrypted channels are off), \`LimitReached\` (\`limits.presenceMembers\` of the channel, or \`RELAY_MAX_SUBSCRIPTIONS\` of the connection,
 1,000 by default, or more than 50 new subscriptions per second of it in the long run) or \`SecretFound\` ([secret scanning](secret-scanning.md) found something in \`user_info\`). A client event in which it

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   dueTimeout,
+  speaksPing,
   step,
   type ConnectionEffect,
   type ConnectionEvent,
@@ -30,8 +31,8 @@ const events: { readonly [T in EventType]: Extract<ConnectionEvent, { type: T }>
   malformed: { type: 'malformed', reason: 'no' },
   binary: { type: 'binary' },
   controlFrame: { type: 'controlFrame' },
-  activityTimeout: { type: 'activityTimeout', now: 5_000 },
-  pongTimeout: { type: 'pongTimeout' },
+  activityTimeout: { type: 'activityTimeout', now: 5_000, speaksPing: true },
+  pongTimeout: { type: 'pongTimeout', speaksPing: true },
   closeOrdered: { type: 'closeOrdered', close },
   peerClosed: { type: 'peerClosed' },
 };
@@ -167,7 +168,15 @@ describe('timeouts', () => {
     ['connecting', 900_000, undefined],
     ['closed', 900_000, undefined],
   ] as const)('%s, %i ms after the last traffic: %s', (phase, now, due) => {
-    expect(dueTimeout(states[phase], 0, now)?.type).toBe(due);
+    expect(dueTimeout(states[phase], 0, now, true)?.type).toBe(due);
+  });
+
+  test('a client that knows no pusher:ping is asked by a ping frame, and closed with a code of its own', () => {
+    const { state, effects } = step(states.open, { ...events.activityTimeout, speaksPing: false });
+    expect([state.phase, ...effects.map(short)]).toEqual(['awaitingPong', 'pingFrame']);
+    const end = step(state, { ...events.pongTimeout, speaksPing: false });
+    expect([end.state.phase, ...end.effects.map(short)]).toEqual(['closed', 'error 4202', 'close 4202', 'release']);
+    expect(['4', '5', '6', '7'].map(speaksPing)).toEqual([false, true, true, true]);
   });
 
   test('the relay asks with the time at which it asked', () => {

@@ -29,8 +29,8 @@ export type ConnectionEvent =
   | { readonly type: 'binary' }
   /** A WebSocket ping or pong frame: liveness and nothing else. */
   | { readonly type: 'controlFrame' }
-  | { readonly type: 'activityTimeout'; readonly now: number }
-  | { readonly type: 'pongTimeout' }
+  | { readonly type: 'activityTimeout'; readonly now: number; readonly speaksPing: boolean }
+  | { readonly type: 'pongTimeout'; readonly speaksPing: boolean }
   /** The relay wants this socket gone: a rule changed, the replica drains, the consumer is too slow. */
   | { readonly type: 'closeOrdered'; readonly close: Close }
   | { readonly type: 'peerClosed' };
@@ -41,6 +41,8 @@ export type ConnectionEffect =
   | { readonly do: 'unsubscribe'; readonly channel: string }
   | { readonly do: 'signin'; readonly request: Extract<ClientMessage, { type: 'signin' }> }
   | { readonly do: 'clientEvent'; readonly message: ClientEvent }
+  /** A ping frame of WebSocket, which clients answer below the protocol. */
+  | { readonly do: 'pingFrame' }
   | { readonly do: 'close'; readonly code: number; readonly message: string }
   /** Leave every channel and every index. Once per connection: on the way into `closed`. */
   | { readonly do: 'release' };
@@ -74,6 +76,12 @@ const closeWith = ({ close: { code, message } }: { readonly close: Close }): Con
 const released = (): ConnectionStep => ({ state: CLOSED, effects: [{ do: 'release' }] });
 
 const noPong = closeWith({ close: { code: CloseCode.noPong, message: 'Pong reply not received in time' } });
+const inactive = closeWith({
+  close: {
+    code: CloseCode.inactive,
+    message: 'Closed after inactivity. From protocol 5 on clients are asked by pusher:ping',
+  },
+});
 const notText: ConnectionStep = {
   state: CLOSED,
   effects: [
@@ -129,11 +137,17 @@ const table: Table = {
     refused: closeWith,
     activityTimeout: (event) => ({
       state: { phase: 'awaitingPong', since: event.now },
-      effects: [{ do: 'send', text: PING }],
+      effects: [event.speaksPing ? { do: 'send', text: PING } : { do: 'pingFrame' }],
     }),
     pongTimeout: stay,
   },
-  awaitingPong: { ...traffic, admitted: stay, refused: closeWith, activityTimeout: stay, pongTimeout: () => noPong },
+  awaitingPong: {
+    ...traffic,
+    admitted: stay,
+    refused: closeWith,
+    activityTimeout: stay,
+    pongTimeout: ({ speaksPing }) => (speaksPing ? noPong : inactive),
+  },
   closed: {
     admitted: stay,
     refused: stay,
@@ -160,12 +174,22 @@ export function step(state: ConnectionState, event: ConnectionEvent): Connection
   return handler(event, state);
 }
 
+/** Of a client by the version that it named in the handshake: pusher:ping came with the fifth. */
+export function speaksPing(protocol: string | undefined): boolean {
+  return protocol !== '4';
+}
+
 /** The timeout that is due, if any. Times in milliseconds on one monotonic clock. */
-export function dueTimeout(state: ConnectionState, lastTrafficAt: number, now: number): ConnectionEvent | undefined {
+export function dueTimeout(
+  state: ConnectionState,
+  lastTrafficAt: number,
+  now: number,
+  speaksPing: boolean,
+): ConnectionEvent | undefined {
   if (state.phase === 'open' && now - lastTrafficAt >= ACTIVITY_TIMEOUT_SECONDS * 1000) {
-    return { type: 'activityTimeout', now };
+    return { type: 'activityTimeout', now, speaksPing };
   }
   if (state.phase === 'awaitingPong' && now - state.since >= PONG_TIMEOUT_SECONDS * 1000)
-    return { type: 'pongTimeout' };
+    return { type: 'pongTimeout', speaksPing };
   return undefined;
 }

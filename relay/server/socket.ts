@@ -34,6 +34,8 @@ export type SocketFacts = {
   readonly address: IpAddress | undefined;
   readonly origin: string | undefined;
   readonly certificate: PresentedCertificate | undefined;
+  /** It answers pusher:ping. */
+  readonly speaksPing: boolean;
 };
 
 /** One for all sockets that rely on no token, which are nearly all. */
@@ -64,6 +66,7 @@ export class RelaySocket implements Subscriber {
   readonly #hub: Hub;
   readonly #webSocket: WebSocket;
   readonly #stream: Duplex;
+  readonly #speaksPing: boolean;
   #state: ConnectionState = CONNECTING;
   #lastTrafficAt: number;
   #clientEvents: ClientEvents | undefined;
@@ -84,6 +87,7 @@ export class RelaySocket implements Subscriber {
     this.address = facts.address;
     this.origin = facts.origin;
     this.certificate = facts.certificate;
+    this.#speaksPing = facts.speaksPing;
     this.connectedAt = hub.wallClock();
     this.#lastTrafficAt = hub.now();
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#received(data, isBinary));
@@ -144,7 +148,7 @@ export class RelaySocket implements Subscriber {
 
   /** Called about every second. */
   checkLiveness(): void {
-    const due = dueTimeout(this.#state, this.#lastTrafficAt, this.#hub.now());
+    const due = dueTimeout(this.#state, this.#lastTrafficAt, this.#hub.now(), this.#speaksPing);
     if (due !== undefined) this.#happened(due);
   }
 
@@ -214,6 +218,8 @@ export class RelaySocket implements Subscriber {
       case 'clientEvent':
         this.#clientEvents ??= new ClientEvents(this.#hub, this);
         return this.#clientEvents.publish(effect.message, this.#subscriptions);
+      case 'pingFrame':
+        return this.#webSocket.ping();
       case 'close':
         return this.#close(effect.code, effect.message);
       case 'release':

@@ -16,6 +16,7 @@ import type { RateLimiter } from '../limits/rate-limiter.ts';
 import { connectSubject, type RateSettings } from '../limits/rate-subject.ts';
 import type { Occupancy } from '../occupancy/occupancy.ts';
 import { CloseCode, closeReason } from '../protocol/close-codes.ts';
+import { speaksPing } from '../protocol/connection.ts';
 import { errorMessage } from '../protocol/server-message.ts';
 import { socketId } from '../protocol/socket-id.ts';
 import type { Hub } from './hub.ts';
@@ -130,6 +131,7 @@ export class Upgrade {
       address: target.address,
       origin: this.#interned(target.origin),
       certificate: target.certificate,
+      speaksPing: speaksPing(target.protocol),
     });
     hub.add(socket);
     const refuse = (code: RefusalCode): void => {
