@@ -6,7 +6,7 @@ import { CloseCode } from '../protocol/close-codes.ts';
  * where that would help a guesser. The code is the metric's label.
  */
 export type Refusal = {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 422 | 429 | 431 | 500 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 422 | 426 | 429 | 431 | 500 | 503;
   readonly close: CloseCode | null;
   readonly message: string;
 };
@@ -18,6 +18,11 @@ export const refusals = {
     status: 405,
     close: null,
     message: 'This path is not served with this method: Allow names those that are.',
+  },
+  websocket_version_unsupported: {
+    status: 426,
+    close: null,
+    message: 'Sec-WebSocket-Version must be 13: no other version of WebSocket is spoken here.',
   },
   request_malformed: { status: 400, close: null, message: 'The request is not valid HTTP.' },
   request_timeout: { status: 408, close: null, message: 'The request did not arrive in time.' },

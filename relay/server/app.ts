@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
+import type { RefusalCode } from '../gate/refusals.ts';
 import { allowedMethods } from './allowed-methods.ts';
 import { Answer } from './answer.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -10,7 +10,8 @@ import { endpointTable, pathsOf, type EndpointParts } from './endpoints.ts';
 import { appInPath, appOfKey, HttpGate, type HttpGateParts } from './http-gate.ts';
 import { countRefusal, type RelayMetrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
-import { Refused, refusalBody, sendRefusal } from './refuse.ts';
+import { bareRefusal, Refused, sendRefusal } from './refuse.ts';
+import { requestIds } from './request-id.ts';
 
 export type AppParts = HttpGateParts &
   EndpointParts & {
@@ -25,7 +26,6 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 65_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const OPENAPI_PATH = '/openapi.json';
-const REQUEST_ID_PATTERN = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** The HTTP API, not yet listening. WebSocket upgrades are attached by server.ts. */
 export function createApp(parts: AppParts): FastifyInstance {
@@ -35,7 +35,7 @@ export function createApp(parts: AppParts): FastifyInstance {
     { url: OPENAPI_PATH, method: 'GET' },
     ...endpoints.flatMap((endpoint) => pathsOf(endpoint).map(({ url }) => ({ url, method: endpoint.method }))),
   ]);
-  const nextRequestId = requestIds(randomUUID());
+  const requestId = requestIds();
   const app = fastify({
     logger: false,
     http: {
@@ -50,15 +50,14 @@ export function createApp(parts: AppParts): FastifyInstance {
     routerOptions: { maxParamLength: 512, querystringParser: () => ({}) },
     exposeHeadRoutes: false,
     return503OnClosing: false,
-    genReqId: (request) => {
-      const given = request.headers['x-request-id'];
-      return typeof given === 'string' && REQUEST_ID_PATTERN.test(given) ? given : nextRequestId();
-    },
+    genReqId: ({ headers }) => requestId(headers),
     clientErrorHandler: (error, socket) => answerClientError(error, socket, metrics),
     frameworkErrors: (_error, request, reply) =>
       sendRefusal(takenOver(request, reply), metrics, new Refused('request_malformed')),
   });
 
+  // Node would refuse what it does not know of Expect with an answer of its own. Nothing has to be expected of us (RFC 9110, 10.1.1).
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   // Of the answers that are Fastify's own.
   app.addHook('onSend', (request, reply, payload, done) => {
     void reply.header('x-request-id', request.id);
@@ -113,16 +112,6 @@ export function createApp(parts: AppParts): FastifyInstance {
   return app;
 }
 
-/** UUIDs of this boot, whose last group counts: a random one for each request costs more than finding its route. */
-function requestIds(boot: string): () => string {
-  const start = boot.slice(0, boot.lastIndexOf('-') + 1);
-  let count = 0;
-  return () => {
-    count += 1;
-    return start + count.toString(16).padStart(12, '0');
-  };
-}
-
 /** From here on Fastify has no part in the answer. */
 function takenOver(request: FastifyRequest, reply: FastifyReply): Answer {
   reply.hijack();
@@ -150,12 +139,7 @@ function answerClientError(error: { readonly code?: string }, socket: Socket, me
   }
   const code = clientErrorCode(error.code);
   countRefusal(metrics, 'http', code);
-  const { status, message } = refusalOf(code);
-  const body = refusalBody(code, message);
-  socket.end(
-    `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-      `X-Request-Id: ${randomUUID()}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
+  socket.end(bareRefusal(code, randomUUID()));
 }
 
 function clientErrorCode(code: string | undefined): RefusalCode {

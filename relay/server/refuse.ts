@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
 import type { Answer } from './answer.ts';
 import { countRefusal, type RelayMetrics } from './metrics.ts';
@@ -27,6 +28,19 @@ function challenge(code: RefusalCode): string {
   return code === 'token_unknown' || code === 'token_expired' ? `${realm}, error="invalid_token"` : realm;
 }
 
-export function refusalBody(code: RefusalCode, message: string): string {
+/**
+ * The same for what never became a request of the API: all that goes over a bare connection, which ends with it.
+ * @param message as for {@link Refused}. @param headers besides, each with its line end.
+ */
+export function bareRefusal(code: RefusalCode, requestId: string, message?: string, headers = ''): string {
+  const { status, message: usual } = refusalOf(code);
+  const body = refusalBody(code, message ?? usual);
+  return (
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+    `X-Request-Id: ${requestId}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${headers}\r\n${body}`
+  );
+}
+
+function refusalBody(code: RefusalCode, message: string): string {
   return JSON.stringify({ error: { code, message } });
 }

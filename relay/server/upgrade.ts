@@ -21,6 +21,8 @@ import { errorMessage } from '../protocol/server-message.ts';
 import { socketId } from '../protocol/socket-id.ts';
 import type { Hub } from './hub.ts';
 import { countRefusal } from './metrics.ts';
+import { bareRefusal } from './refuse.ts';
+import { requestIds } from './request-id.ts';
 import { RelaySocket } from './socket.ts';
 
 export type UpgradeParts = {
@@ -54,22 +56,18 @@ export class Upgrade {
   /** One per message limit, because `ws` takes the limit from its server. Few: apps share values. */
   readonly #servers = new Map<number, WebSocketServer>();
   readonly #texts = new Map<string, string>();
+  readonly #requestId = requestIds();
 
   constructor(parts: UpgradeParts) {
     this.#parts = parts;
   }
 
-  /** Listener for `upgrade` of an http.Server. Never throws: a malformed handshake is answered by `ws` with 400. */
+  /** Listener for `upgrade` of an http.Server. Never throws. */
   readonly handle = (request: IncomingMessage, stream: Duplex, head: Buffer): void => {
     // Until `ws` takes over, a reset would otherwise be an unhandled error.
     stream.on('error', ignore);
-    const malformed = malformedHandshake(request);
-    if (malformed !== undefined) {
-      // Whole, although the client may keep its half open.
-      stream.once('finish', () => stream.destroy());
-      stream.end(malformed);
-      return;
-    }
+    const code = handshakeFault(request);
+    if (code !== undefined) return this.#refuseHandshake(request, stream, code);
     const target = parseTarget(request.url ?? '');
     const app = target === undefined ? undefined : this.#parts.directory.appByKey(target.key);
     const facts: Facts = {
@@ -162,6 +160,14 @@ export class Upgrade {
     return text;
   }
 
+  /** Before there is a WebSocket: in HTTP. */
+  #refuseHandshake({ headers }: IncomingMessage, stream: Duplex, code: HandshakeFault, message?: string): void {
+    countRefusal(this.#parts.hub.metrics, 'websocket', code);
+    // Whole, although the client may keep its half open.
+    stream.once('finish', () => stream.destroy());
+    stream.end(bareRefusal(code, this.#requestId(headers), message, ANSWERED_WITH[code]));
+  }
+
   #turnAway(webSocket: WebSocket, code: RefusalCode): void {
     countRefusal(this.#parts.hub.metrics, 'websocket', code);
     const { close, message } = refusalOf(code);
@@ -184,20 +190,29 @@ export class Upgrade {
       maxPayload,
     };
     const server = new WebSocketServer(options);
+    server.on('headers', (lines, { headers }) => lines.push(`X-Request-Id: ${this.#requestId(headers)}`));
+    server.on('wsClientError', ({ message }, stream, request) =>
+      this.#refuseHandshake(request, stream, 'request_malformed', `The handshake is not valid: ${message}.`),
+    );
     this.#servers.set(maxPayload, server);
     return server;
   }
 }
 
-/**
- * What RFC 6455 refuses and `ws` lets pass or answers otherwise (it speaks the draft version 8 too): 4.1, HTTP/1.1 at least; 4.4, another
- * version is told the one that is spoken here.
- */
-function malformedHandshake({ method, httpVersion, headers }: IncomingMessage): string | undefined {
-  const closing = 'Connection: close\r\nContent-Length: 0\r\n\r\n';
-  if (httpVersion === '1.0') return `HTTP/1.1 400 Bad Request\r\n${closing}`;
-  if (method !== 'GET' || headers['sec-websocket-version'] === '13') return undefined;
-  return `HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n${closing}`;
+type HandshakeFault = 'request_malformed' | 'method_not_allowed' | 'websocket_version_unsupported';
+
+/** Headers of the answer. 4.4: who speaks another version is told the one that is spoken here. */
+const ANSWERED_WITH: Readonly<Record<HandshakeFault, string>> = {
+  request_malformed: '',
+  method_not_allowed: 'Allow: GET\r\n',
+  websocket_version_unsupported: 'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n',
+};
+
+/** What RFC 6455 refuses and `ws` lets pass or answers otherwise (it speaks the draft version 8 too): 4.1, a GET of HTTP/1.1 at least. */
+function handshakeFault({ method, httpVersion, headers }: IncomingMessage): HandshakeFault | undefined {
+  if (httpVersion === '1.0') return 'request_malformed';
+  if (method !== 'GET') return 'method_not_allowed';
+  return headers['sec-websocket-version'] === '13' ? undefined : 'websocket_version_unsupported';
 }
 
 /** What the head of the handshake says. */

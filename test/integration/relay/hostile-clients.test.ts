@@ -171,6 +171,11 @@ describe('malformed HTTP', () => {
     expect(await raw(offer, '}')).toMatch(/^HTTP\/1.1 200 /);
   });
 
+  test('an expectation that nobody knows is ignored, the request served', async () => {
+    const request = head('GET', '/apps/101/channels', `${authorization}Expect: the-unexpected\r\n`);
+    expect(await raw(request)).toMatch(/^HTTP\/1.1 200 [^]*\r\nx-request-id: /i);
+  });
+
   test('a channel called __proto__ is a channel like any other', async () => {
     await using client = await TestClient.connected(relay.port);
     await client.subscribe('__proto__');
@@ -235,12 +240,23 @@ describe('malformed WebSocket', () => {
   });
 
   test.each([
-    ['no key', handshake().replace(/Sec-WebSocket-Key.*\r\n/, ''), 400],
-    ['another version', handshake().replace('Version: 13', 'Version: 12'), 426],
-    ['POST', handshake().replace('GET', 'POST'), 405],
-  ])('handshake: %s → %i', async (_, bytes, status) => {
-    expect(await raw(bytes)).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    ['no key', 400, 'request_malformed', handshake().replace(/Sec-WebSocket-Key.*\r\n/, '')],
+    ['a key that is none', 400, 'request_malformed', handshake().replace(key, 'x')],
+    ['HTTP/1.0', 400, 'request_malformed', handshake().replace('HTTP/1.1', 'HTTP/1.0')],
+    ['another version', 426, 'websocket_version_unsupported', handshake().replace('Version: 13', 'Version: 12')],
+    ['POST', 405, 'method_not_allowed', handshake().replace('GET', 'POST')],
+  ])('handshake: %s → %i', async (_, status, code, bytes) => {
+    const answer = await raw(bytes);
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(answer).toMatch(/\r\nx-request-id: [0-9a-f-]{36}\r\n/i);
+    const [, body = ''] = answer.split('\r\n\r\n');
+    expect(JSON.parse(body)).toMatchObject({ error: { code } });
     await nextClientIsServed();
+  });
+
+  test('the answer to a handshake names the request, as it was named', async () => {
+    const named = handshake('/app/appkey?protocol=7', 'X-Request-Id: mine-1\r\n');
+    expect(await raw(named, 'connection_established')).toMatch(/\r\nx-request-id: mine-1\r\n/i);
   });
 
   test.each([
