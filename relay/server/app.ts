@@ -29,7 +29,7 @@ const OPENAPI_PATH = '/openapi.json';
 
 /** The HTTP API, not yet listening. WebSocket upgrades are attached by server.ts. */
 export function createApp(parts: AppParts): FastifyInstance {
-  const { metrics, log } = parts;
+  const { metrics, log, tlsMissing } = parts;
   const endpoints = endpointTable(parts);
   const methodsOf = allowedMethods([
     { url: OPENAPI_PATH, method: 'GET' },
@@ -65,6 +65,7 @@ export function createApp(parts: AppParts): FastifyInstance {
   });
   app.setNotFoundHandler((request, reply) => {
     const answer = takenOver(request, reply);
+    if (tlsMissing(request.raw)) return sendRefusal(answer, metrics, new Refused('tls_required'));
     const methods = methodsOf(request.url.split('?', 1)[0] ?? '');
     if (methods.length === 0) return sendRefusal(answer, metrics, new Refused('path_unknown'));
     answer.header('allow', methods.join(', '));
@@ -82,7 +83,8 @@ export function createApp(parts: AppParts): FastifyInstance {
 
   let document: string | undefined;
   void app.register((scope, _options, done) => {
-    scope.get(OPENAPI_PATH, (_request, reply) => {
+    scope.get(OPENAPI_PATH, (request, reply) => {
+      if (tlsMissing(request.raw)) return sendRefusal(takenOver(request, reply), metrics, new Refused('tls_required'));
       document ??= JSON.stringify(openApiDocument(endpoints));
       return reply.type('application/json').header('cache-control', 'public, max-age=300').send(document);
     });

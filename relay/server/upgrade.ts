@@ -80,7 +80,7 @@ export class Upgrade {
     };
     this.#serverFor(app).handleUpgrade(request, stream, head, (webSocket) => {
       stream.off('error', ignore);
-      if (target === undefined) this.#turnAway(webSocket, 'path_unknown');
+      if (target === undefined) this.#turnAway(webSocket, facts.tlsMissing ? 'tls_required' : 'path_unknown');
       else {
         this.#arrived(webSocket, stream, app, { ...target, ...facts }).catch((error: unknown) => {
           this.#parts.log.error({ err: error }, 'admitting a connection failed');

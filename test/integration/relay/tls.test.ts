@@ -178,6 +178,23 @@ test('plaintext on the port with TLS is told to come back by TLS', async () => {
   expect(await metricsRegistry.metrics()).toContain('relay_refusals_total{door="websocket",code="tls_required"} 1');
 });
 
+test('plaintext is told so whatever it asks for: a path that is mistyped has a token with it too', async () => {
+  const { relay, port } = await started(undefined, { trusted: ['127.0.0.0/8'] });
+  await using _relay = relay;
+  const headers = { 'x-forwarded-proto': 'http' };
+  for (const [method, path] of [
+    ['GET', '/openapi.json'],
+    ['GET', '/app/101/channels'],
+    ['DELETE', '/apps/101/channels'],
+  ] as const) {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers });
+    expect([path, response.status]).toEqual([path, 403]);
+    expect(await response.json()).toMatchObject({ error: { code: 'tls_required' } });
+  }
+  await using client = new TestClient(`ws://127.0.0.1:${port}/apps/appkey?protocol=7`, { headers });
+  expect(await client.closed()).toBe(4000);
+});
+
 test('plaintext and TLS on one port where plaintext is allowed', async () => {
   await using directory = await temporaryDirectory('tls');
   const { files } = await mounted(directory.path, first);
