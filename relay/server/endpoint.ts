@@ -136,7 +136,9 @@ function placeOf(path: readonly PropertyKey[]): string {
 }
 
 function content({ body, contentType }: HttpVisit, form: boolean): unknown {
-  if (form && contentType?.startsWith('application/x-www-form-urlencoded') === true) {
+  // A field's name is never `{`; JSON with the type of a form is what curl sends when nobody says otherwise.
+  const isForm = form && contentType?.startsWith('application/x-www-form-urlencoded') === true && body[0] !== BRACE;
+  if (isForm) {
     return Object.fromEntries(new URLSearchParams(body.toString()));
   }
   try {
@@ -145,3 +147,5 @@ function content({ body, contentType }: HttpVisit, form: boolean): unknown {
     throw new Refused('body_invalid', 'The body is not valid JSON.');
   }
 }
+
+const BRACE = 0x7b;

@@ -62,6 +62,12 @@ test('byte for byte what the SDK signs, for who comes with the secret; for a tok
   }
 });
 
+test('JSON that is called a form, as curl -d does without a header, is read as JSON', async () => {
+  const headers = { ...bearer, 'content-type': 'application/x-www-form-urlencoded' };
+  const body = { socket_id: '1.2', channel_name: 'private-x' };
+  expect(await api.call('POST', '/auth/channel', body, headers)).toMatchObject({ status: 200 });
+});
+
 test.each<[string, string, unknown, string]>([
   ['/auth/channel', 'a public channel', { socket_id: '1.2', channel_name: 'public' }, 'channel_without_auth'],
   ['/auth/channel', 'a user channel', { socket_id: '1.2', channel_name: '#server-to-user-a' }, 'channel_without_auth'],
