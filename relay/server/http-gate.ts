@@ -63,6 +63,8 @@ export type RouteRule = { readonly scope: Scope; readonly appOf: AppOf };
 type Arriving = Omit<HttpVisit, 'body' | 'withinRate'> & { body: Buffer; withinRate: boolean };
 
 const NO_BODY = Buffer.alloc(0);
+/** A body that took longer may have outlived anything: an end by the clock, a country, a fence. */
+const BODY_MS = 1_000;
 
 /**
  * The door of one route: its head is judged before a byte of the body is read, the rest when it is there. Bodies are the raw bytes that
@@ -82,15 +84,20 @@ export class HttpGate {
    * @param answer is told what is left of the budget that the request drew on.
    */
   async admit(request: IncomingMessage, params: unknown, answer: Answer): Promise<HttpVisit> {
-    const visit: Arriving = this.#arrive(request, params);
+    let visit: Arriving = this.#arrive(request, params);
     this.#judge(visit, 'arrival');
     if (visit.token?.rotated === true) rotationHeaders(answer, visit.token, visit.now);
     // A signature is of this request only if the body is the one that was signed.
     const signed = visit.credential.method === 'signature';
     if (!signed) await this.#count(visit, answer);
     if (visit.method !== 'GET') {
-      visit.body = await bodyOf(request, visit);
+      const body = await bodyOf(request, visit);
       await endOfTurn();
+      if (this.#isOutdated(visit)) {
+        visit = this.#arrive(request, params);
+        this.#judge(visit, 'arrival');
+      }
+      visit.body = body;
     }
     this.#judge(visit, 'complete');
     if (signed) await this.#count(visit, answer);
@@ -99,6 +106,21 @@ export class HttpGate {
       countRequest(this.#parts.credentialUses, visit.app, visit, request.headers);
     }
     return visit;
+  }
+
+  /**
+   * Whether its head would perhaps be judged otherwise now: who holds a body back must not be let in by a rule, or with a credential, that was
+   * there when it began.
+   */
+  #isOutdated({ app, credential, token, certificate, registration, now }: HttpVisit): boolean {
+    const { directory, wallClock } = this.#parts;
+    return (
+      app === undefined ||
+      directory.appById(app.appId) !== app ||
+      (credential.method === 'bearer' && directory.tokenByHash(credential.sha256) !== token) ||
+      registrationOf(directory, app, certificate) !== registration ||
+      wallClock() - now >= BODY_MS
+    );
   }
 
   #judge(visit: HttpVisit, stage: Stage): void {

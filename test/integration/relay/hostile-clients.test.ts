@@ -212,6 +212,35 @@ describe('malformed HTTP', () => {
   });
 });
 
+describe('a body that is held back', () => {
+  const event = '{"name":"late","channel":"orders","data":""}';
+  test.each<[string, () => Promise<void>, number, string]>([
+    ['while its token is revoked', () => world.directory.removeToken(token.sha256), 401, 'token_unknown'],
+    [
+      'while its token loses the scope',
+      () => world.directory.setToken(token.sha256, { scopes: [] }),
+      403,
+      'scope_missing',
+    ],
+    ['while its app is disabled', () => world.directory.setApp({ enabled: false }), 403, 'app_disabled'],
+    ['while nothing happens', () => Promise.resolve(), 200, '{}'],
+    ['while nothing happens to its app', () => world.directory.setApp({ appId: '102', keys: [] }), 200, '{}'],
+  ])('%s', async (_, meanwhile, status, said) => {
+    const socket = connect(relay.port, '127.0.0.1');
+    let answer = '';
+    socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')));
+    const headers = `${authorization}Expect: 100-continue\r\nContent-Length: ${event.length}\r\n`;
+    socket.write(head('POST', '/apps/101/events', headers));
+    // Said before the request is looked at, and sent after it was.
+    await eventually(() => answer.startsWith('HTTP/1.1 100 '));
+    await meanwhile();
+    socket.write(event);
+    await eventually(() => answer.includes(said));
+    expect(answer).toContain(`\r\n\r\nHTTP/1.1 ${status} `);
+    socket.destroy();
+  });
+});
+
 describe('malformed WebSocket', () => {
   const key = randomBytes(16).toString('base64');
   const handshake = (path = '/app/appkey?protocol=7', more = ''): string =>
