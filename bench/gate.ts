@@ -8,6 +8,8 @@ import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import { GeoipDatabase } from '#relay/access/geoip-database.ts';
 import { geoipMetrics } from '#relay/access/geoip-metrics.ts';
 import { ClientCertificates } from '#relay/access/client-certificates.ts';
+import { MemoryActivityLog } from '#relay/activity/memory.ts';
+import { SecurityEvents } from '#relay/activity/security-events.ts';
 import { UseTally } from '#relay/credential-use/use-tally.ts';
 import { IpRanges } from '#relay/access/ip-ranges.ts';
 import { parseIpRanges, TrustedProxies } from '#relay/access/trusted-proxies.ts';
@@ -84,6 +86,7 @@ const gate = new HttpGate(
     }),
     limiter: new RateLimiter(new MemoryRateStore(now), now, () => undefined),
     rates: { app: null, testToken: null },
+    securityEvents: new SecurityEvents({ activity: new MemoryActivityLog(), log, now }),
   },
   { scope: 'channels:read', appOf: appInPath },
 );

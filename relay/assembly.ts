@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { noGeography } from './access/geoip-database.ts';
 import { geoipMetrics } from './access/geoip-metrics.ts';
+import { SecurityEvents } from './activity/security-events.ts';
 import type { Bus } from './bus/bus.ts';
 import { Signals } from './bus/signals.ts';
 import { arrivalsOf } from './connections/arrivals.ts';
@@ -122,6 +123,7 @@ export function assembleRelay(parts: RelayParts, settings: RelaySettings, phase:
     log,
     now,
   });
+  const securityEvents = new SecurityEvents({ activity: parts.activity, log, now });
   const shared = new SharedState({
     store: parts.occupancyStore,
     local: registry,
@@ -180,7 +182,18 @@ export function assembleRelay(parts: RelayParts, settings: RelaySettings, phase:
   });
   const { proxies, certificates, tlsMissing } = callers;
   /** What both doors ask. */
-  const door = { directory, proxies, certificates, geography, tlsMissing, limiter, rates, wallClock, log };
+  const door = {
+    directory,
+    proxies,
+    certificates,
+    geography,
+    tlsMissing,
+    limiter,
+    rates,
+    wallClock,
+    log,
+    securityEvents,
+  };
   const app = createApp({
     ...door,
     fanOut,

@@ -1,5 +1,8 @@
 /** Something that the owners of an app should know. Never holds a secret, a URL or anything of an event. */
-export type Activity = { readonly type: 'secret_found'; readonly detail: Readonly<Record<string, string | number>> };
+export type Activity = {
+  readonly type: 'secret_found' | 'refused';
+  readonly detail: Readonly<Record<string, string | number>>;
+};
 
 /** The app's activity. Who tells often caps how often: only so many entries are kept. */
 export interface ActivityLog {

@@ -1,11 +1,12 @@
 import { writeFileSync } from 'node:fs';
-import { refusals, type Refusal } from './refusals.ts';
+import { refusals, securityFacts, type Refusal } from './refusals.ts';
 
 /** docs/errors.md, made from refusals.ts; a test holds the file to it. Run this file to write it. */
 export function errorsDocument(): string {
   const rows = Object.entries<Refusal>(refusals).map(
     ([code, { status, close, message }]) => `| \`${code}\` | ${status} | ${close ?? '–'} | ${message} |`,
   );
+  const facts = [...securityFacts].map((code) => `\`${code}\``);
   return `# Errors of the relay
 
 Made from \`relay/gate/refusals.ts\` by \`node relay/gate/errors-document.ts\`; do not edit.
@@ -17,6 +18,11 @@ code and then the close frame; – marks codes that no socket ever gets. Each re
 | code | status | close code | message |
 |---|---|---|---|
 ${rows.join('\n')}
+
+Who was kept out is told to the owners of the app: a line in the relay's log (\`somebody was kept out\`) and an entry of type \`refused\` in the
+app's activity (the stream \`events\` in [Redis](redis.md#users)) with door, code and number, never an address. Each code at each door is told at
+once, and then every ten minutes at each relay while it goes on. These are told:
+${facts.join(', ')}.
 
 Close codes from 4000 to 4099 mean do not come back, 4100 to 4199 back off, 4200 to 4299 reconnect at once. A connection that does not
 answer a ping within 30 s is closed with 4201, or with 4202 if it came with protocol 4, which has no \`pusher:ping\` and is asked by a ping

@@ -210,3 +210,25 @@ export type RefusalCode = keyof typeof refusals;
 export function refusalOf(code: RefusalCode): Refusal {
   return refusals[code];
 }
+
+/** Refusals that say something about who tries to get in; the owners of the app are told of them (activity/security-events.ts). */
+export const securityFacts: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
+  'header_duplicated',
+  'tls_required',
+  'ip_not_allowed',
+  'country_not_allowed',
+  'origin_not_allowed',
+  'client_certificate_required',
+  'client_certificate_unknown',
+  'client_certificate_expired',
+  'client_certificate_contradictory',
+  'token_unknown',
+  'token_expired',
+  'token_of_other_app',
+  'scope_missing',
+  'key_unknown',
+  'key_or_secret_wrong',
+  'signature_invalid',
+  'signature_expired',
+  'body_digest_invalid',
+]);

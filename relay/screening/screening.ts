@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import type { ActivityLog } from '../activity/activity.ts';
+import { Occasions } from '../activity/occasions.ts';
 import type { App } from '../directory/directory.ts';
 import { scan, type Finding } from '../scan/scan.ts';
-import { FindingReports } from './finding-reports.ts';
 import type { ScreeningMetrics } from './metrics.ts';
 
 /** What a text came as. */
@@ -19,14 +19,16 @@ export type ScreeningParts = {
   readonly now: () => number;
 };
 
+const TOLD_EVERY_MS = 60_000;
+
 /** Applies an app's rules of secret scanning to what comes in, and tells of what was found: never the match, and never often. */
 export class Screening {
   readonly #parts: ScreeningParts;
-  readonly #reports: FindingReports;
+  readonly #told: Occasions;
 
   constructor(parts: ScreeningParts) {
     this.#parts = parts;
-    this.#reports = new FindingReports(parts.now);
+    this.#told = new Occasions(parts.now, TOLD_EVERY_MS);
   }
 
   /** @param name of the text, for the refusal: `data`, `batch[2].data`. */
@@ -43,7 +45,7 @@ export class Screening {
   #tell(appId: string, payload: Payload, { detector, mode, place, count }: Finding): void {
     const { metrics, activity, log } = this.#parts;
     metrics.found.inc({ detector, mode }, count);
-    const told = this.#reports.add(`${appId}\n${payload}\n${detector}\n${mode}`, count);
+    const told = this.#told.add(`${appId}\n${payload}\n${detector}\n${mode}`, count);
     if (told === undefined) return;
     const detail = { detector, mode, payload, place, count: told };
     log.warn({ appId, ...detail }, 'secrets were found in payloads');

@@ -6,6 +6,7 @@ import { countryFor, type Geography } from '../access/countries.ts';
 import { originOf } from '../access/origins.ts';
 import { hasDuplicatedSecurityHeader } from '../access/security-headers.ts';
 import type { TrustedProxies } from '../access/trusted-proxies.ts';
+import type { SecurityEvents } from '../activity/security-events.ts';
 import { parseQuery } from '../auth/request-signature.ts';
 import { presentedCredential, type PresentedCredential } from '../auth/presented-credential.ts';
 import { countRequest } from '../credential-use/count-request.ts';
@@ -39,6 +40,7 @@ export type HttpGateParts = {
   readonly credentialUses: CredentialUses;
   readonly limiter: RateLimiter;
   readonly rates: RateSettings;
+  readonly securityEvents: SecurityEvents;
 };
 
 /** How a route says which app it is about. */
@@ -126,6 +128,7 @@ export class HttpGate {
   #judge(visit: HttpVisit, stage: Stage): void {
     const refusal = firstRefusal(visit, stage);
     if (refusal === undefined) return;
+    if (visit.app !== undefined) this.#parts.securityEvents.refused(visit.app.appId, visit.door, refusal);
     const { scope } = this.#rule;
     throw refusal === 'scope_missing'
       ? new Refused(refusal, `The token lacks the scope ${scope}.`)

@@ -8,6 +8,7 @@ import { countryFor, type Geography } from '../access/countries.ts';
 import { originOf } from '../access/origins.ts';
 import { hasDuplicatedSecurityHeader } from '../access/security-headers.ts';
 import type { TrustedProxies } from '../access/trusted-proxies.ts';
+import type { SecurityEvents } from '../activity/security-events.ts';
 import type { App, Directory } from '../directory/directory.ts';
 import { firstRefusal } from '../gate/gate.ts';
 import { refusalOf, type RefusalCode } from '../gate/refusals.ts';
@@ -38,6 +39,7 @@ export type UpgradeParts = {
   readonly draining: () => boolean;
   readonly limiter: RateLimiter;
   readonly rates: RateSettings;
+  readonly securityEvents: SecurityEvents;
   /** Epoch milliseconds. */
   readonly wallClock: () => number;
 };
@@ -91,7 +93,7 @@ export class Upgrade {
   };
 
   async #arrived(webSocket: WebSocket, stream: Duplex, app: App | undefined, target: Arrival): Promise<void> {
-    const { hub, directory, geography, occupancy, draining, limiter, rates, wallClock } = this.#parts;
+    const { hub, directory, geography, occupancy, draining, limiter, rates, securityEvents, wallClock } = this.#parts;
     const visit: WebSocketVisit = {
       door: 'websocket',
       serving: servingState(directory, draining()),
@@ -110,6 +112,7 @@ export class Upgrade {
       withinQuota: true,
     };
     const refusal = firstRefusal(visit, 'arrival');
+    if (refusal !== undefined && app !== undefined) securityEvents.refused(app.appId, visit.door, refusal);
     if (refusal !== undefined || app === undefined) return this.#turnAway(webSocket, refusal ?? 'app_unknown');
 
     const subject = connectSubject(app, rates);
