@@ -15,7 +15,7 @@ import { eventually } from '#test/parts/eventually.ts';
 import { freePort } from '#test/parts/free-port.ts';
 import { postgresUser } from '#test/parts/postgres-binaries.ts';
 import { startPostgres, type PostgresServer } from '#test/parts/postgres.ts';
-import { startRedis } from '#test/parts/redis.ts';
+import { startRedis, startRedisProcess } from '#test/parts/redis.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 
 /** The links to PostgreSQL and Redis over TLS: real servers that ask for a certificate of ours and speak no plaintext with us. */
@@ -44,16 +44,7 @@ beforeAll(async () => {
     }),
   );
   redisPort = await freePort();
-  const [cert, key, ca] = ['server.crt', 'server.key', 'ca.crt'].map((name) => join(files, name)) as [
-    string,
-    string,
-    string,
-  ];
-  stack.use(
-    await startRedis({
-      args: ['--tls-port', String(redisPort), '--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', ca],
-    }),
-  );
+  stack.use(await startRedis({ args: redisTlsArgs(redisPort) }));
 });
 afterAll(() => stack.disposeAsync());
 
@@ -77,6 +68,12 @@ async function writeFiles(): Promise<string> {
   }
   if (user !== undefined) for (const path of [directory.path, folder]) await chown(path, user.uid, user.gid);
   return folder;
+}
+
+/** A second port of redis-server, for TLS. It has the same certificate towards other servers. */
+function redisTlsArgs(port: number): string[] {
+  const [cert = '', key = '', ca = ''] = ['server.crt', 'server.key', 'ca.crt'].map((name) => join(files, name));
+  return ['--tls-port', String(port), '--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', ca];
 }
 
 const without = (...names: (keyof LinkTls)[]): LinkTls =>
@@ -174,6 +171,49 @@ describe.each([
     } finally {
       redis.disconnect();
     }
+  });
+});
+
+describe.each([
+  ['operator', connectOperator],
+  ['relay', connectRelay],
+] as const)('Redis in its other forms, from the %s', (_name, connect) => {
+  const log = pino({ level: 'silent' });
+  const answers = async (url: string): Promise<void> => {
+    const redis = connect({ url, tls: whole, log, name: 'test' });
+    try {
+      await whenReady(redis, AbortSignal.timeout(10_000));
+      expect(await redis.set('key', 'value')).toBe('OK');
+    } finally {
+      redis.disconnect();
+    }
+  };
+
+  test('a Cluster whose nodes announce addresses, which their certificate does not name', async () => {
+    const port = await freePort();
+    const args = [
+      ...redisTlsArgs(port),
+      '--cluster-enabled',
+      'yes',
+      '--tls-cluster',
+      'yes',
+      '--cluster-announce-ip',
+      '127.0.0.1',
+    ];
+    await using node = await startRedis({ args });
+    await node.command('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383);
+    await eventually(async () => String(await node.command('CLUSTER', 'INFO')).includes('cluster_state:ok'));
+    await answers(`rediss+cluster://127.0.0.1:${port}`);
+  });
+
+  test('a primary that Sentinel names, both over TLS', async () => {
+    const port = await freePort();
+    await using directory = await temporaryDirectory('sentinel-tls');
+    const configuration = join(directory.path, 'sentinel.conf');
+    await writeFile(configuration, `sentinel monitor main 127.0.0.1 ${redisPort} 1\n`);
+    const args = [...redisTlsArgs(port), '--tls-replication', 'yes'];
+    await using _sentinel = await startRedisProcess({ args }, [configuration, '--sentinel']);
+    await answers(`rediss+sentinel://127.0.0.1:${port}/main`);
   });
 });
 
