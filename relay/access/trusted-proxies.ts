@@ -26,6 +26,9 @@ export type TrustedProxiesParts = {
   readonly ignored: () => void;
 };
 
+/** The header that no proxy of the installation writes. From a trusted one it is only ignored: it may have let its client's through. */
+const OTHER = { 'x-forwarded-for': 'forwarded', forwarded: 'x-forwarded-for' } as const;
+
 /** Says who calls: the peer of the connection, or whom the proxies that are trusted name in their header. */
 export class TrustedProxies {
   readonly #parts: TrustedProxiesParts;
@@ -36,19 +39,21 @@ export class TrustedProxies {
     this.#parts = parts;
   }
 
-  /** undefined: it cannot be told. Looks at the forwarding header also when nobody needs to know, to count those that are ignored. */
+  /** undefined: it cannot be told. Looks at the forwarding headers also when nobody needs to know, to count those that are ignored. */
   clientOf(request: IncomingMessage, needed: boolean): IpAddress | undefined {
     const { ranges, header, ignored } = this.#parts;
     const value = request.headers[header];
-    if (value === undefined && !needed) return undefined;
-    // Node joins several lines by commas, in their order, as HTTP has it for lists.
-    const forwarded = typeof value === 'string' ? [value] : (value ?? []);
+    const other = request.headers[OTHER[header]];
+    if (value === undefined && other === undefined && !needed) return undefined;
     const peer = this.#peerOf(request.socket);
     if (!this.#isTrusted(request.socket, peer)) {
-      if (forwarded.length > 0) ignored();
+      if (value !== undefined || other !== undefined) ignored();
       return needed ? parseIpAddress(peer) : undefined;
     }
-    return needed ? clientAddress({ peer, forwarded }, header, ranges).address : undefined;
+    if (!needed) return undefined;
+    // Node joins several lines by commas, in their order, as HTTP has it for lists.
+    const forwarded = typeof value === 'string' ? [value] : (value ?? []);
+    return clientAddress({ peer, forwarded }, header, ranges).address;
   }
 
   /** What a trusted proxy says of how it was called (X-Forwarded-Proto); undefined: nothing, or it is nobody who may say so. */

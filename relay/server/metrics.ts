@@ -95,7 +95,7 @@ export function relayMetrics(registry: Registry, sources: MetricSources): RelayM
     }),
     forwardingHeadersIgnored: new Counter({
       name: 'relay_forwarding_headers_ignored_total',
-      help: 'Requests with a forwarding header (FORWARDED_HEADER) from a peer that is not in TRUSTED_PROXIES: made up, or a proxy is not named there.',
+      help: 'Requests with X-Forwarded-For or Forwarded from a peer that is not in TRUSTED_PROXIES: made up, or a proxy is not named there.',
       registers,
     }),
   };

@@ -342,6 +342,10 @@ describe('ipAllowlist', () => {
     await allow({ ipAllowlist: ['127.0.0.1'] });
     await expectIn(direct, from('198.51.100.7'));
     expect(await metrics.getSingleMetricAsString('relay_forwarding_headers_ignored_total')).toMatch(/ 10$/);
+    // The one that this installation's proxies do not write is as made up; two at once are one attempt.
+    await expectIn(direct, { forwarded: 'for=203.0.113.9' });
+    await expectIn(direct, { forwarded: 'for=203.0.113.9', 'x-forwarded-for': '203.0.113.9' });
+    expect(await metrics.getSingleMetricAsString('relay_forwarding_headers_ignored_total')).toMatch(/ 20$/);
   });
 
   test('only the one header that the platform chose counts', async () => {
