@@ -33,7 +33,7 @@ export type CertificateSnapshot = {
   readonly now: number;
   readonly object: ClientCertificate;
   readonly app: AppReference;
-  /** Every row of this identity; newest first. */
+  /** The rows of this identity, as the registry gives them. */
   readonly rows: readonly CertificateRow[];
   /** What the spec names; with `issue` what cert-manager has issued, undefined before that. */
   readonly presented: Presented | Unusable | undefined;

@@ -18,6 +18,8 @@ type StoredRow = {
   changed_at: Date;
 };
 
+/** No longer in the directory. */
+const OVER = `state IN ('Revoked', 'Ended')`;
 /** A certificate that is over cannot come back: its row is of no use. A day for clocks that differ. */
 const FORGET_AFTER_MS = 86_400_000;
 
@@ -71,7 +73,8 @@ export function createCertificateRegistry(options: RegistryOptions): Certificate
     findCertificates: (ref) =>
       asTransient(async () => {
         const { rows } = await pool.query<StoredRow>(
-          `SELECT * FROM certificate WHERE ${identity} ORDER BY created_at DESC, sha256 LIMIT 1000`,
+          `SELECT * FROM certificate WHERE ${identity}
+            ORDER BY ${OVER}, CASE WHEN ${OVER} THEN revision END DESC, created_at DESC, sha256 LIMIT 1000`,
           [...valuesOf(ref)],
         );
         return rows.map(readRow);
@@ -89,10 +92,11 @@ export function createCertificateRegistry(options: RegistryOptions): Certificate
     registerCertificate: (subject, { appId, sha256, notAfter, retire, end, announce }) =>
       change(subject, 'certificate.register', async (tx) => {
         const at = new Date(now());
-        await tx.query(
-          `DELETE FROM certificate WHERE ${identity} AND state IN ('Revoked', 'Ended') AND not_after < $4 AND sha256 <> $5`,
-          [...valuesOf(subject), new Date(now() - FORGET_AFTER_MS), sha256],
-        );
+        await tx.query(`DELETE FROM certificate WHERE ${identity} AND ${OVER} AND not_after < $4 AND sha256 <> $5`, [
+          ...valuesOf(subject),
+          new Date(now() - FORGET_AFTER_MS),
+          sha256,
+        ]);
         const { rows: retired } = await tx.query<StoredRow>(
           `UPDATE certificate SET state = 'Retiring', changed_at = $5
             WHERE ${identity} AND sha256 = ANY($4) AND state = 'Active' RETURNING *`,

@@ -101,7 +101,7 @@ export function createTokenRegistry(options: RegistryOptions): TokenRegistry {
       asTransient(async () => {
         const { rows } = await pool.query<StoredRow>(
           `SELECT * FROM token WHERE installation = $1 AND namespace = $2 AND name = $3 AND (state <> 'Revoked' OR object_uid = $4)
-            ORDER BY created_at DESC, sha256 LIMIT 100`,
+            ORDER BY state = 'Revoked', CASE state WHEN 'Revoked' THEN revision END DESC, created_at DESC, sha256 LIMIT 100`,
           [installation, ref.namespace, ref.name, uid],
         );
         return rows.map(readRow);

@@ -32,7 +32,7 @@ export type RegisterCertificate = {
 
 /** The client certificates of the registry (registry.ts). One fingerprint belongs to one object per app; apps do not know of each other. */
 export interface CertificateRegistry {
-  /** Every row of this identity; newest first. */
+  /** The rows of this identity: those in the directory, newest first, and behind them the others, the last ended first. At most 1000. */
   findCertificates(ref: ObjectRef): Promise<readonly CertificateRow[]>;
   /** The object that has this fingerprint in this app: Active, Retiring or Revoked. */
   findCertificateHolder(appId: string, sha256: string): Promise<ObjectRef | undefined>;

@@ -75,7 +75,10 @@ export type PromoteToken = Replacing & { readonly sha256: string };
 
 /** The bearer tokens of the registry (registry.ts). */
 export interface TokenRegistry {
-  /** The tokens of this identity that are in the directory, and the Revoked ones that the object with this UID was responsible for; newest first. */
+  /**
+   * The tokens of this identity that are in the directory, newest first, and behind them the Revoked ones that the object with this UID was
+   * responsible for, the last revoked first. At most 100: whatever comes to be revoked never hides what works.
+   */
   findTokens(ref: ObjectRef, uid: string): Promise<readonly TokenRow[]>;
   /** Mints a token, and retires and revokes others with the same revision. Returns the plain token, which is stored nowhere. */
   mintToken(subject: Subject, mint: MintToken): Promise<Secret>;

@@ -142,6 +142,18 @@ test('what was revoked or ended works again only when its object registers it', 
   expect(Object.keys(await published())).toEqual([`certificate/${appId}/${A}`]);
 });
 
+test('however many ended after it was registered, what is in the directory is found', async () => {
+  const registry = await lead();
+  const appId = await appOf(registry);
+  await registry.registerCertificate(billing, register(appId, A));
+  await world.query(
+    `INSERT INTO certificate SELECT (jsonb_populate_record(certificate, jsonb_build_object('sha256', encode(sha256(n::text::bytea), 'hex'),
+            'state', 'Ended', 'created_at', created_at + n * interval '1 second'))).*
+       FROM certificate, generate_series(1, 1000) AS n`,
+  );
+  expect((await registry.findCertificates(billing))[0]).toMatchObject({ sha256: A, state: 'Active' });
+});
+
 test('of two that register one fingerprint at once, one does, and the other is told to look again', async () => {
   const registry = await lead();
   const appId = await appOf(registry);

@@ -157,6 +157,23 @@ test('a revoked token stays revoked, whatever is asked of it afterwards', async 
   expect(await world.published()).not.toContain(`token/${sha256}`);
 });
 
+test('however many were revoked after it, what is in the directory is found, and of the revoked ones the latest', async () => {
+  const { registry } = await world.lead();
+  const appId = await appOf(registry);
+  const alive = tokenHash((await registry.mintToken(subject, world.mint(appId))).reveal());
+  // As when each attempt to stage the next one fails at its Secret: a quota, a policy.
+  await world.query(
+    `INSERT INTO token SELECT (jsonb_populate_record(token, jsonb_build_object('sha256', encode(sha256(n::text::bytea), 'hex'),
+            'id', 'dropped' || n, 'state', 'Revoked', 'created_at', created_at + n * interval '1 second'))).*
+       FROM token, generate_series(1, 150) AS n`,
+  );
+  const rows = await registry.findTokens(subject, 'uid-t');
+  expect(rows).toHaveLength(100);
+  expect(rows[0]).toMatchObject({ sha256: alive, state: 'Active' });
+  await registry.revokeTokens(subject, [alive], 'spec.revoked');
+  expect((await registry.findTokens(subject, 'uid-t'))[0]).toMatchObject({ sha256: alive, state: 'Revoked' });
+});
+
 test('one Active token for an identity, also when two mint at once', async () => {
   const { registry } = await world.lead();
   const appId = await appOf(registry);
