@@ -34,7 +34,7 @@ export async function applyTokenStep(sinks: TokenSinks, object: RelayToken, step
     case 'DropStaged':
       return dropStaged(sinks, object, step);
     case 'HandOut':
-      return sinks.secrets.replace(step.over, step.secret);
+      return applySecret(sinks, object, step.secret, (secrets, secret) => secrets.replace(step.over, secret));
     case 'PromoteToken':
       return promote(sinks, object, step);
     case 'SetEnd':
@@ -106,7 +106,8 @@ async function stage(
     throw new TransientError('conflict', message, { quiet: true });
   }
   const token = await sinks.registry.mintToken({ namespace, name, uid }, mint);
-  await sinks.secrets.create(stagedSecret(object, mint.appId, sinks.relayUrl, token.reveal()));
+  const staged = stagedSecret(object, mint.appId, sinks.relayUrl, token.reveal());
+  await applySecret(sinks, object, staged, (secrets, secret) => secrets.create(secret));
 }
 
 async function dropStaged(
