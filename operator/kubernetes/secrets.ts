@@ -56,7 +56,9 @@ export function kubernetesSecrets(client: KubernetesClient, store: SecretStore, 
   };
   const write = async (desired: DesiredSecret, send: () => Promise<KubernetesSecret>): Promise<void> => {
     using _reserved = reserve(keyOf(desired), desired);
-    const answer = await send();
+    const answer = await send().catch((error: unknown) => {
+      throw withoutValues(error, desired);
+    });
     store.upsert(answer);
     if (!satisfies(stored(answer), desired)) {
       throw new TransientError(
@@ -110,6 +112,25 @@ async function applied(client: KubernetesClient, secret: Manifest): Promise<Kube
     }
     throw error;
   }
+}
+
+/** Shorter ones are no secrets: a port, a scheme. */
+const SHORTEST_SECRET = 8;
+
+/**
+ * What the API server says goes into the log, and a policy or a webhook may quote in it what was to be written. Of what may be secret nothing
+ * is left, in plain and as it was sent, in base64.
+ */
+function withoutValues(error: unknown, { data }: DesiredSecret): unknown {
+  if (!(error instanceof KubernetesError)) return error;
+  const message = Object.values(data)
+    .filter((value) => value.length >= SHORTEST_SECRET)
+    .toSorted((a, b) => b.length - a.length)
+    .flatMap((value) => [value, Buffer.from(value).toString('base64')])
+    .reduce((text, value) => text.replaceAll(value, '[redacted]'), error.message);
+  if (message === error.message) return error;
+  const { status, reason, retryAfterMs, aboutObject } = error;
+  return new KubernetesError(status, reason, message, { retryAfterMs, aboutObject });
 }
 
 type Manifest = ReturnType<typeof manifest>;

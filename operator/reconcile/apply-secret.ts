@@ -7,7 +7,7 @@ import { tellRefusal } from './told-refusal.ts';
 
 type Sinks = { readonly secrets: Secrets; readonly recorder: Recorder };
 
-/** Hands out credentials. What the API server says about a refusal stays in the log, because it may repeat values. */
+/** Hands out credentials. What the API server says about a refusal is for whoever runs the operator, and stays in its log. */
 export async function applySecret(
   { secrets, recorder }: Sinks,
   object: RelayApp | RelayToken,

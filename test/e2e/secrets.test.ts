@@ -192,6 +192,55 @@ describeOnControlPlane('Secrets', (cluster) => {
     await expectRefused(appId, second, 'token_unknown');
   });
 
+  test('a Secret that a policy refuses: it is told of, no log and no event repeats a value, and the rotation goes on when it may', async () => {
+    const { appId, token } = await created('quoted', 'quoted');
+    const policy = {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name: 'quoting' },
+      spec: {
+        matchConstraints: {
+          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': NAMESPACE } },
+          resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['secrets'] }],
+        },
+        matchConditions: [{ name: 'staged', expression: "object.metadata.name == 'quoted-token-next'" }],
+        validations: [
+          { expression: 'false', messageExpression: "'not with ' + string(object.data['RELAY_TOKEN']) + ' in it'" },
+        ],
+      },
+    };
+    const binding = {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name: 'quoting' },
+      spec: { policyName: 'quoting', validationActions: ['Deny'] },
+    };
+    await tenant.apply(policy, binding);
+    await tenant.until('the policy is in force', () =>
+      tenant
+        .kubectl('create', 'secret', 'generic', 'quoted-token-next', '--from-literal=RELAY_TOKEN=x', '--dry-run=server')
+        .then(
+          () => undefined,
+          (error: Error) => error.message.includes('not with') || undefined,
+        ),
+    );
+    await tenant.kubectl('annotate', 'relaytoken', 'quoted', 'relay-operator.dev/rotate=now');
+    await tenant.until('it is told', async () => (await events('SecretNotWritten', 'quoted')) > 0);
+    const said = installation.operators.map(({ process }) => process.output()).join('\n');
+    expect(said).toContain('not with [redacted] in it');
+    // In plain and in base64.
+    for (const text of [said, await tenant.kubectl('get', 'events.events.k8s.io', '-o', 'yaml')])
+      expect(text).not.toMatch(/rly_live_|cmx5X2xpdmVf/);
+    await expectAccepted(appId, { token });
+
+    await tenant.kubectl('delete', 'validatingadmissionpolicybinding,validatingadmissionpolicy', 'quoting');
+    const next = await tenant.until('the next one is handed out', async () => {
+      const value = await tenant.value('quoted-token', 'RELAY_TOKEN');
+      return value !== token ? value : undefined;
+    });
+    for (const each of [token, next]) await expectAccepted(appId, { token: each });
+  });
+
   test('expiresAt: in the past nothing works, soon it ends by itself, later it goes on', async () => {
     const past = '2020-01-01T00:00:00Z';
     await created('dated', 'dated');
