@@ -47,7 +47,7 @@ export function planHandover({
 }: Handover): TokenStep | 'wait' | undefined {
   if (pending === undefined) return undefined;
   const { object, secret, relayUrl, now } = snapshot;
-  if (secret.kind === 'ours' && findToken([secret.secret], pending.sha256) !== undefined) {
+  if (findToken(whereReadersLook(snapshot, staged), pending.sha256) !== undefined) {
     const rotateRequest = requestedRotation(object.metadata) ?? pending.rotateRequest ?? active.rotateRequest;
     return { do: 'PromoteToken', promote: { sha256: pending.sha256, at: now, rotateRequest, ...retire } };
   }
@@ -59,6 +59,15 @@ export function planHandover({
   return secret.kind === 'ours'
     ? { do: 'HandOut', over: secret.secret, secret: desired }
     : { do: 'ApplySecret', secret: desired };
+}
+
+/** The Secret, and the one of the name before, as long as it is there: whoever read it has what was in it. */
+function whereReadersLook(
+  { object, secret, strays }: TokenSnapshot,
+  staged: StoredSecret | undefined,
+): readonly StoredSecret[] {
+  const former = strays.filter((stray) => stray !== staged && stray.name === object.status?.secretName);
+  return secret.kind === 'ours' ? [secret.secret, ...former] : former;
 }
 
 /** No reader may ever hold a token that a relay refuses. Where no relay is, none does. */
