@@ -83,7 +83,7 @@ function published(
     ...(shown.length === 0 ? {} : { fingerprints: shown }),
     ...(source.kind === 'issue' && !revoked ? { secretName: source.secretName } : {}),
     ...(current === undefined || current.notAfter === null ? {} : { expiresAt: timestamp(current.notAfter) }),
-    ...(last === undefined ? {} : { revision: last.revision }),
+    ...revisionOf(report.former ? object.status?.revision : last?.revision),
     conditions: conditionsOf({ former, now, generation }, [...conditions, report.condition]),
   };
   const ends = live(rows).flatMap(({ notAfter }) => (notAfter !== null && notAfter > now ? [notAfter - now] : []));
@@ -95,6 +95,11 @@ function published(
     ...(report.imminent && last !== undefined ? { await: last.revision } : {}),
     outcome: outcomeOf(Math.min(...wakes)),
   };
+}
+
+/** The revision that `Enforced` speaks of. */
+function revisionOf(revision: number | undefined): Pick<ClientCertificateStatus, 'revision'> {
+  return revision === undefined ? {} : { revision };
 }
 
 function outcomeOf(ms: number): Outcome {
