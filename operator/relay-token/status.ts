@@ -97,13 +97,19 @@ export function revokedPlan(snapshot: TokenSnapshot): TokenPlan {
 
 /** The app comes by itself, and its arrival reconciles this token. */
 export function waitingPlan(snapshot: TokenSnapshot, reason: Reason, message: string): TokenPlan {
-  return unpublished(snapshot, waiting(reason, message), { kind: 'done' });
+  return published(snapshot, { fields: kept(snapshot), conditions: waiting(reason, message) });
 }
 
 /** A person must change something. Looked at again now and then: a foreign Secret carries no label of ours, so nothing tells when it goes. */
 export function blockedPlan(snapshot: TokenSnapshot, message: string, cautions: readonly Caution[]): TokenPlan {
-  const plan = unpublished(snapshot, blocked(REASON.Conflict, message), { kind: 'requeueAfter', ms: 30_000 }, cautions);
+  const conditions = blocked(REASON.Conflict, message);
+  const plan = published(snapshot, { fields: kept(snapshot), conditions, cautions, wakeIn: [30_000] });
   return cautions.length === 0 ? plan : { ...plan, oldInUse: cautions.length };
+}
+
+/** What is published stays in force, and the status goes on to say what the relays make of it. */
+function kept({ object: { status, metadata } }: TokenSnapshot): Partial<RelayTokenStatus> {
+  return { ...status, observedGeneration: metadata.generation };
 }
 
 type Published = {
@@ -144,30 +150,6 @@ function published(snapshot: TokenSnapshot, { fields, conditions, cautions = [],
 /** The revision that `Enforced` speaks of. */
 function revisionOf(revision: number | undefined): Pick<RelayTokenStatus, 'revision'> {
   return revision === undefined ? {} : { revision };
-}
-
-function unpublished(
-  snapshot: TokenSnapshot,
-  conditions: readonly DesiredCondition[],
-  outcome: TokenPlan['outcome'],
-  cautions: readonly Caution[] = [],
-): TokenPlan {
-  const { object, now } = snapshot;
-  const { generation } = object.metadata;
-  const former = object.status?.conditions ?? [];
-  return {
-    steps: [],
-    status: {
-      ...object.status,
-      observedGeneration: generation,
-      conditions: conditionsOf({ former, now, generation }, [
-        ...conditions,
-        warning([...fullAccess(object), ...cautions]),
-        findCondition(former, CONDITION.Enforced),
-      ]),
-    },
-    outcome,
-  };
 }
 
 /** Compatible, and worth a word: whoever has the token may do everything with the app. */
