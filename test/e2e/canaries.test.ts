@@ -5,14 +5,15 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { eventually } from '#test/parts/eventually.ts';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { queryDatabase } from '#test/parts/postgres-database.ts';
 import { redisCommand } from '#test/parts/redis.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { publish, Tenant } from '#test/parts/tenant.ts';
 
 // No secret ever leaves: every credential that exists at some time of a whole life is looked for, in plain, base64 and hex, in everything
-// that the product writes outside the Secrets: logs at debug level, objects, events, metrics, answers, Redis and PostgreSQL.
+// that the product writes outside the Secrets: logs at debug level, objects, events, metrics, answers, Redis and PostgreSQL. Long, because it
+// is one life.
 
 const NAMESPACE = 'canary';
 const SYSTEM = 'canary-system';
@@ -43,12 +44,7 @@ describeOnControlPlane('canaries', (cluster) => {
   let receiver: Receiver;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
-    installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
-      namespace: SYSTEM,
-      watchNamespaces: [NAMESPACE],
+    installation = await installFor(cluster, NAMESPACE, {
       acl: ACL,
       operatorPassword: PASSWORDS.operator,
       relayPassword: PASSWORDS.relay,

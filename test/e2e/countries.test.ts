@@ -2,13 +2,12 @@ import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 import { Tenant, type Declared } from '#test/parts/tenant.ts';
 
 const NAMESPACE = 'countries';
-const SYSTEM = 'countries-system';
 const DATABASE = fileURLToPath(new URL('../integration/relay/geoip/countries.mmdb', import.meta.url));
 
 describeOnControlPlane('access.countries where relays have no database', (cluster) => {
@@ -19,15 +18,10 @@ describeOnControlPlane('access.countries where relays have no database', (cluste
   let path = '';
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
     const directory = stack.use(await temporaryDirectory('countries'));
     path = join(directory.path, 'countries.mmdb');
     installation = stack.use(
-      await startInstallation({
-        kubeconfig: cluster.adminKubeconfig,
-        namespace: SYSTEM,
-        watchNamespaces: [NAMESPACE],
+      await installFor(cluster, NAMESPACE, {
         operators: 1,
         relayEnv: { GEOIP_DATABASE: path },
       }),

@@ -5,7 +5,7 @@ import { systemClock } from '#operator/engine/clock.ts';
 import { KubernetesClient } from '#operator/kubernetes/client.ts';
 import { Connection } from '#operator/kubernetes/connection.ts';
 import { eventually } from '#test/parts/eventually.ts';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { queryDatabase } from '#test/parts/postgres-database.ts';
 import { say } from '#test/parts/say.ts';
 import { seededRandom } from '#test/parts/seeded-random.ts';
@@ -103,17 +103,12 @@ describeOnControlPlane('sixty hours of rotations', (cluster) => {
   let client: KubernetesClient;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
     const connection = stack.use(new Connection(adminConfig(cluster), systemClock));
     client = new KubernetesClient({ connection, fieldManager: FIELD_MANAGER, userAgent: 'careful-client' });
     smtp = stack.use(await startSmtpServer({ tls: 'None' }));
     const env = { FAST_TIME: fastTimeText(time), LOG_LEVEL: 'info' };
     installation = stack.use(
-      await startInstallation({
-        kubeconfig: cluster.adminKubeconfig,
-        namespace: SYSTEM,
-        watchNamespaces: [NAMESPACE],
+      await installFor(cluster, NAMESPACE, {
         programs: {
           operator: 'test/e2e/rotating-days/operator-process.ts',
           relay: 'test/e2e/rotating-days/relay-process.ts',

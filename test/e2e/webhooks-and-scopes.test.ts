@@ -3,7 +3,7 @@ import { appEntryBody, tokenEntryBody } from '#crds/directory/entry-body.ts';
 import { readEntry, type EntryPayload } from '#crds/directory/entry.ts';
 import { Keyring } from '#crds/keyring.ts';
 import { unseal } from '#crds/sealed.ts';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { queryDatabase } from '#test/parts/postgres-database.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { Tenant, type Condition, type Declared, type Kind } from '#test/parts/tenant.ts';
@@ -11,7 +11,6 @@ import { Tenant, type Condition, type Declared, type Kind } from '#test/parts/te
 // What an app says of webhooks and a token of scopes, and what the relays are told. Whether they act on it is tested with the relay.
 
 const NAMESPACE = 'policies';
-const SYSTEM = 'policies-system';
 
 describeOnControlPlane('webhooks and scopes', (cluster) => {
   const tenant = new Tenant(cluster, NAMESPACE);
@@ -19,13 +18,7 @@ describeOnControlPlane('webhooks and scopes', (cluster) => {
   let keyring: Keyring;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
-    installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
-      namespace: SYSTEM,
-      watchNamespaces: [NAMESPACE],
-    });
+    installation = await installFor(cluster, NAMESPACE);
     keyring = Keyring.parse(`d1:${installation.keyMaterial[0] ?? ''}`);
   });
 

@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ApiWrites, total } from '#test/parts/api-writes.ts';
 import { eventually } from '#test/parts/eventually.ts';
-import { readyAt, startInstallation, type Installation } from '#test/parts/installation.ts';
+import { readyAt, installFor, type Installation } from '#test/parts/installation.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { Tenant } from '#test/parts/tenant.ts';
 
 // What this operator costs an API server. Client certificates: certificate-write-budget.test.ts.
 
 const NAMESPACE = 'budget';
-const SYSTEM = 'budget-system';
 const APPS = 10;
 const TOKENS = 10;
 
@@ -17,13 +16,7 @@ describeOnControlPlane('the write budget', (cluster) => {
   let installation: Installation;
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
-    installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
-      namespace: SYSTEM,
-      watchNamespaces: [NAMESPACE],
-    });
+    installation = await installFor(cluster, NAMESPACE);
     await tenant.apply(tenant.app('warm-up'), tenant.token('warm-up', 'warm-up'));
     await tenant.settled(2);
   });

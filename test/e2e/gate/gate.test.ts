@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { gate } from '#relay/gate/gate.ts';
-import { startInstallation, type Installation } from '#test/parts/installation.ts';
+import { installFor, type Installation } from '#test/parts/installation.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 import { Tenant, type Declared as ManifestObject } from '#test/parts/tenant.ts';
 import { anybody, type Call, type Caller } from './callers.ts';
@@ -18,7 +18,6 @@ const isEnforced = ({ metadata: { generation }, status }: ManifestObject): boole
   ) === true;
 
 const NAMESPACE = 'gate';
-const SYSTEM = 'gate-system';
 
 /** Apps by what they declare, and by the rule that will change; each has a token. */
 const fixed = new Map<string, { readonly name: string; readonly declared: Declared }>();
@@ -108,12 +107,7 @@ describeOnControlPlane('the gate', (cluster) => {
   const agreed = (verdicts: readonly string[]): string => [...new Set(verdicts)].join(' and ');
 
   beforeAll(async () => {
-    await cluster.kubectlOk(['apply', '--server-side', '-f', 'crds/generated']);
-    for (const name of [NAMESPACE, SYSTEM]) await cluster.kubectlOk(['create', 'namespace', name]);
-    installation = await startInstallation({
-      kubeconfig: cluster.adminKubeconfig,
-      namespace: SYSTEM,
-      watchNamespaces: [NAMESPACE],
+    installation = await installFor(cluster, NAMESPACE, {
       operators: 1,
       relayEnv: {
         TRUSTED_PROXIES: '127.0.0.1',
