@@ -151,7 +151,8 @@ describe.each([
   });
 
   test.each([
-    ['without a certificate of ours', () => without('cert', 'key'), /certificate required/i],
+    // In TLS 1.3 the server says so when the handshake is over here, and the reset of the connection may overtake it.
+    ['without a certificate of ours', () => without('cert', 'key'), /certificate required|ECONNRESET|EPIPE/i],
     [
       'whose certificate another authority signed',
       () => ({ ...whole, ca: stranger.cert }),
