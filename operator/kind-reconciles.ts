@@ -66,7 +66,7 @@ export function createKindReconciles({
           observe: (ref) => observeApp({ apps, secrets, registry, enforcement, uses, endpoints, mail, now }, ref),
           plan: (snapshot) => {
             const plan = planApp(snapshot);
-            oldCredentials.set('RelayApp', keyOf(snapshot.object.metadata), plan.oldInUse ?? 0);
+            oldCredentials.set('RelayApp', snapshot.object.metadata, plan.oldInUse ?? []);
             return plan;
           },
           apply: (object, step) => applyAppStep({ apps, secrets, registry, recorder }, object, step),
@@ -84,7 +84,7 @@ export function createKindReconciles({
             observeToken({ apps, tokens, secrets, registry, enforcement, uses, relayUrl: endpoints.public, now }, ref),
           plan: (snapshot) => {
             const plan = planToken(snapshot);
-            oldCredentials.set('RelayToken', keyOf(snapshot.object.metadata), plan.oldInUse ?? 0);
+            oldCredentials.set('RelayToken', snapshot.object.metadata, plan.oldInUse ?? []);
             return plan;
           },
           apply: (object, step) =>

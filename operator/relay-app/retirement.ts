@@ -1,9 +1,8 @@
 import type { DefaultedApp } from '#crds/relay-app.ts';
 import { timestamp } from '../engine/conditions.ts';
-import type { Caution } from '../reconcile/conditions.ts';
 import type { KeyRetirement } from '../registry/app-key-registry.ts';
 import type { AppRow } from '../registry/app-registry.ts';
-import { oldCredentialInUse } from '../rotation/old-credential.ts';
+import { oldCredentialInUse, type OldCredentialCaution } from '../rotation/old-credential.ts';
 import { judgeRetirement, type Retirement } from '../rotation/retirement.ts';
 import { endedInUse, oldKeyInUse } from './announcements.ts';
 import { retiringKeys, type RetiringKey } from './keys.ts';
@@ -13,7 +12,7 @@ import type { AppStep } from './step.ts';
 export type RetirementOutlook = {
   readonly steps: readonly AppStep[];
   /** Of those that are used beyond their overlap. */
-  readonly cautions: readonly Caution[];
+  readonly cautions: readonly OldCredentialCaution[];
   /** When to look again, epoch ms. */
   readonly wakes: readonly number[];
 };
@@ -61,7 +60,7 @@ function outlookOf(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow, key: 
   if (verdict.kind === 'overlap' || !verdict.certain || use === undefined)
     return { steps: [], cautions: [], wakes: [verdict.until] };
   const { secretName } = spec;
-  const caution = oldCredentialInUse({ what: `key ${id}`, use, secretName, until: retirement.expiresAt });
+  const caution = oldCredentialInUse({ kind: 'key', id, use, secretName, until: retirement.expiresAt });
   const announce = oldKeyInUse(snapshot, spec, row, key);
   const tell: AppStep = { do: 'TellKeyInUse', appId, id, reason: caution.reason, message: caution.message, announce };
   return { steps: retirement.inUseTold ? [] : [tell], cautions: [caution], wakes: [verdict.until] };

@@ -17,6 +17,7 @@ import { mailCaution } from '../notifications/mail-caution.ts';
 import type { AppRow } from '../registry/app-registry.ts';
 import { countryCautions } from './country-cautions.ts';
 import { timestamp } from '../engine/conditions.ts';
+import { oldInUse } from '../rotation/old-credential.ts';
 import { nextRotation } from '../rotation/schedule.ts';
 import { unusualCredentials } from './import.ts';
 import { activeKey } from './keys.ts';
@@ -66,7 +67,7 @@ export function settledPlan(
   return {
     steps: [],
     status,
-    ...inUse(outlook),
+    ...oldInUse(outlook.cautions),
     ...(report.pending ? { pending: true } : {}),
     ...(report.imminent ? { await: row.revision } : {}),
     outcome: lookAgain(now, report.pending, cautions.length + hindered.length > 0, outlook),
@@ -102,15 +103,11 @@ export function blockedPlan(
         report.condition,
       ]),
     },
-    ...inUse(outlook),
+    ...oldInUse(outlook.cautions),
     ...(report.pending ? { pending: true } : {}),
     ...(report.imminent && row !== undefined ? { await: row.revision } : {}),
     outcome: lookAgain(now, report.pending, true, outlook),
   };
-}
-
-function inUse({ cautions }: Outlook): Pick<AppPlan, 'oldInUse'> {
-  return cautions.length === 0 ? {} : { oldInUse: cautions.length };
 }
 
 function cautionsOf(snapshot: AppSnapshot, row: AppRow | undefined, { cautions }: Outlook): readonly Caution[] {

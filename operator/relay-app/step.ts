@@ -4,6 +4,7 @@ import type { Announcement, Announcements } from '../notifications/announcement.
 import type { Plan } from '../reconcile/plan.ts';
 import type { KeyRetirement, StageKey } from '../registry/app-key-registry.ts';
 import type { AppPolicy, FirstSight, WebhookHeaders } from '../registry/app-registry.ts';
+import type { OldInUse } from '../rotation/old-credential.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
 /** One effect. `apply.ts` carries it out, and then everything is observed and planned again. */
@@ -71,6 +72,6 @@ export type AppStep =
   | { readonly do: 'Event'; readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string };
 
 export type AppPlan = Plan<AppStep, RelayAppStatus> & {
-  /** How many keys are used beyond their overlap. */
-  readonly oldInUse?: number;
+  /** The keys that are used beyond their overlap; absent: none. */
+  readonly oldInUse?: readonly OldInUse[];
 };

@@ -2,9 +2,8 @@ import type { DefaultedToken } from '#crds/relay-token.ts';
 import type { TokenRotation } from '#crds/token-rotation.ts';
 import { timestamp } from '../engine/conditions.ts';
 import type { RetireToken, TokenEnd, TokenRow } from '../registry/token-registry.ts';
-import { oldCredentialInUse } from '../rotation/old-credential.ts';
+import { oldCredentialInUse, type OldCredentialCaution } from '../rotation/old-credential.ts';
 import { judgeRetirement } from '../rotation/retirement.ts';
-import type { Caution } from '../reconcile/conditions.ts';
 import type { Announcements } from '../notifications/announcement.ts';
 import { endedInUse, oldTokenInUse } from './announcements.ts';
 import { acceptedUntil, replaced } from './rows.ts';
@@ -20,7 +19,7 @@ type Retirements = Pick<TokenSnapshot, 'now' | 'rows' | 'uses' | 'usesKnownUntil
 export type RetirementOutlook = {
   readonly steps: readonly TokenStep[];
   /** Of those that outlive their overlap because they are used. */
-  readonly cautions: readonly Caution[];
+  readonly cautions: readonly OldCredentialCaution[];
   /** When to look again, epoch ms. */
   readonly wakes: readonly number[];
 };
@@ -83,7 +82,7 @@ type Outlook = {
   readonly steps?: readonly TokenStep[];
   /** Its time is over. */
   readonly over?: { readonly sha256: string; readonly announce: Announcements };
-  readonly caution?: Caution;
+  readonly caution?: OldCredentialCaution;
   readonly wake?: number;
 };
 
@@ -123,9 +122,10 @@ function outlookOf(row: TokenRow, retirements: Retirements): Outlook {
       const held = row.expiresAt !== null && row.expiresAt > now + lead && row.expiresAt >= overlapEnd;
       const expiresAt = held ? Math.min(row.expiresAt ?? latest, latest) : Math.min(now + lead + step, latest);
       const end = endAt(expiresAt, rotation, hardEnd);
-      const what = `token ${row.id}`;
       const caution =
-        verdict.certain && use !== null ? oldCredentialInUse({ what, use, secretName, until }) : undefined;
+        verdict.certain && use !== null
+          ? oldCredentialInUse({ kind: 'token', id: row.id, use, secretName, until })
+          : undefined;
       if (same(row, end)) {
         const next = Math.min(verdict.until - lead, ...(expiresAt > now + lead ? [expiresAt - lead] : []), until);
         return { wake: next, ...(caution === undefined ? {} : { caution }) };

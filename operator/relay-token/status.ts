@@ -16,6 +16,7 @@ import {
 } from '../reconcile/conditions.ts';
 import { timestamp } from '../engine/conditions.ts';
 import type { TokenRow } from '../registry/token-registry.ts';
+import { oldInUse, type OldCredentialCaution } from '../rotation/old-credential.ts';
 import type { RetirementOutlook } from './retirement.ts';
 import { dueOf } from './rotation.ts';
 import { newest, replaced } from './rows.ts';
@@ -54,7 +55,7 @@ export function settledPlan(snapshot: TokenSnapshot, spec: DefaultedToken, settl
     cautions: retirements.cautions,
     wakeIn: [...retirements.wakes, hardEnd, due].flatMap((at) => (Number.isFinite(at) && at > now ? [at - now] : [])),
   });
-  return retirements.cautions.length === 0 ? plan : { ...plan, oldInUse: retirements.cautions.length };
+  return { ...plan, ...oldInUse(retirements.cautions) };
 }
 
 function activeFields(rows: readonly TokenRow[], active: TokenRow, due: number): Partial<RelayTokenStatus> {
@@ -101,10 +102,14 @@ export function waitingPlan(snapshot: TokenSnapshot, reason: Reason, message: st
 }
 
 /** A person must change something. Looked at again now and then: a foreign Secret carries no label of ours, so nothing tells when it goes. */
-export function blockedPlan(snapshot: TokenSnapshot, message: string, cautions: readonly Caution[]): TokenPlan {
+export function blockedPlan(
+  snapshot: TokenSnapshot,
+  message: string,
+  cautions: readonly OldCredentialCaution[],
+): TokenPlan {
   const conditions = blocked(REASON.Conflict, message);
   const plan = published(snapshot, { fields: kept(snapshot), conditions, cautions, wakeIn: [30_000] });
-  return cautions.length === 0 ? plan : { ...plan, oldInUse: cautions.length };
+  return { ...plan, ...oldInUse(cautions) };
 }
 
 /** What is published stays in force, and the status goes on to say what the relays make of it. */

@@ -2,6 +2,7 @@ import type { RelayTokenStatus } from '#crds/relay-token.ts';
 import type { Announcement, Announcements } from '../notifications/announcement.ts';
 import type { Plan } from '../reconcile/plan.ts';
 import type { MintToken, PromoteToken, TokenEnd, TokenPolicy } from '../registry/token-registry.ts';
+import type { OldInUse } from '../rotation/old-credential.ts';
 import type { DesiredSecret, StoredSecret } from '../world/secrets.ts';
 
 /** The token that no Secret holds any more, whether one ever did, and until when it works on for whoever has it (epoch ms). */
@@ -42,6 +43,6 @@ export type TokenStep =
   | { readonly do: 'Event'; readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string };
 
 export type TokenPlan = Plan<TokenStep, RelayTokenStatus> & {
-  /** How many replaced tokens are used beyond their overlap. */
-  readonly oldInUse?: number;
+  /** The replaced tokens that are used beyond their overlap; absent: none. */
+  readonly oldInUse?: readonly OldInUse[];
 };

@@ -3,7 +3,8 @@ import { oldCredentialInUse } from './old-credential.ts';
 
 const told = (requests: number, client: string | null = 'pusher-http-node 5.3.4'): string =>
   oldCredentialInUse({
-    what: 'token aaaaaaaaaa',
+    kind: 'token',
+    id: 'aaaaaaaaaa',
     use: { lastUsedAt: 0, requests, client },
     secretName: 'ci-token',
     until: Date.UTC(2027, 0, 29),
