@@ -30,16 +30,16 @@ export function planRetirements(snapshot: AppSnapshot, spec: DefaultedApp, row: 
   };
 }
 
-/** The step that ends a key now. @param inUse why, if somebody is refused from then on */
+/** The step that ends a key now. @param why it goes; null: nobody used it. Somebody is refused from then on if it is known to be used. */
 export function endKey(
   snapshot: AppSnapshot,
   spec: DefaultedApp,
   row: AppRow,
   key: RetiringKey,
-  inUse: 'Deadline' | 'MadeRoom' | null,
+  why: 'Deadline' | 'MadeRoom' | null,
 ): AppStep {
-  const announce = inUse === null ? [] : endedInUse(snapshot, spec, row, key, inUse);
-  return { do: 'EndKey', appId: row.appId, id: key.id, inUse: inUse !== null, announce };
+  const announce = why === null ? [] : endedInUse(snapshot, spec, row, key, why);
+  return { do: 'EndKey', appId: row.appId, id: key.id, inUse: why === 'Deadline' || announce.length > 0, announce };
 }
 
 function outlookOf(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow, key: RetiringKey): RetirementOutlook {
