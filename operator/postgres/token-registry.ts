@@ -16,6 +16,12 @@ import { dateOf, entry, idsOf, published, readRow, removal, replacing, type Stor
 const ONE = 'installation = $1 AND namespace = $2 AND name = $3 AND sha256 = $4';
 const ANY = 'installation = $1 AND namespace = $2 AND name = $3 AND sha256 = ANY($4)';
 
+/**
+ * A value counts only if it is the Active row's, so nothing rests on what was revoked: it tells `Enforced` its revision until another token
+ * does, and people what was. The audit log has it for good.
+ */
+const FORGET_AFTER_MS = 30 * 86_400_000;
+
 /** The tokens of the registry in PostgreSQL; see the port for what each method promises. */
 export function createTokenRegistry(options: RegistryOptions): TokenRegistry {
   const { pool, commit, rings, now } = options;
@@ -90,6 +96,13 @@ export function createTokenRegistry(options: RegistryOptions): TokenRegistry {
     return retired;
   }
 
+  async function forget(tx: pg.PoolClient, subject: Subject): Promise<void> {
+    await tx.query(
+      `DELETE FROM token WHERE installation = $1 AND namespace = $2 AND name = $3 AND state = 'Revoked' AND changed_at < $4`,
+      [...identity(subject), new Date(now() - FORGET_AFTER_MS)],
+    );
+  }
+
   async function touch(tx: pg.PoolClient, hashes: readonly string[]): Promise<void> {
     await tx.query('UPDATE token SET changed_at = $2 WHERE sha256 = ANY($1)', [hashes, new Date(now())]);
   }
@@ -113,6 +126,7 @@ export function createTokenRegistry(options: RegistryOptions): TokenRegistry {
         const minted = mintBearerToken(mint.environment);
         const retired = await retire(tx, subject, mint.retire, mint.at);
         const revoked = await revoke(tx, subject, mint.revoke);
+        await forget(tx, subject);
         const { rows } = await tx.query<StoredRow>(
           `INSERT INTO token (sha256, id, app_id, installation, namespace, name, object_uid, environment, scopes, rate, state, expires_at, changed_at, created_at, activated_at, rotate_request)
            SELECT $1, $2, app_id, installation, namespace, $6, $7, $8, $11, $12, $13, $9, $10, $10, $14, $15 FROM app

@@ -16,7 +16,7 @@ export type TokenPolicy = {
 /**
  * Pending: published, so that relays accept it, and not handed out yet. Active: in its Secret. Retiring: replaced, accepted until its end.
  * Ending: the same, and found unused, so that its end is put off no more. Expired: over, whatever a relay's clock says; in the directory only
- * for the relays to say so. Revoked: not in the directory; kept so that an old backup of a Secret cannot bring it back.
+ * for the relays to say so. Revoked: not in the directory, and forgotten a month later.
  */
 export type TokenState = 'Pending' | 'Active' | 'Retiring' | 'Ending' | 'Expired' | 'Revoked';
 
@@ -80,7 +80,10 @@ export interface TokenRegistry {
    * responsible for, the last revoked first. At most 100: whatever comes to be revoked never hides what works.
    */
   findTokens(ref: ObjectRef, uid: string): Promise<readonly TokenRow[]>;
-  /** Mints a token, and retires and revokes others with the same revision. Returns the plain token, which is stored nowhere. */
+  /**
+   * Mints a token, and retires and revokes others with the same revision. Returns the plain token, which is stored nowhere. What was revoked more
+   * than 30 days ago is forgotten.
+   */
   mintToken(subject: Subject, mint: MintToken): Promise<Secret>;
   /** The Pending token becomes the Active one, and the others go their way with the same revision. Does nothing when it is not Pending (any more). */
   promoteToken(subject: Subject, promote: PromoteToken): Promise<void>;

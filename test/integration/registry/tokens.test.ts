@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { tokenEntryBody, type TokenEntryBody } from '#crds/directory/entry-body.ts';
 import { tokenHash } from '#crds/token-format.ts';
 import type { Registry } from '#operator/registry/registry.ts';
-import type { TokenPolicy } from '#operator/registry/token-registry.ts';
+import type { MintToken, TokenPolicy } from '#operator/registry/token-registry.ts';
 import { DEFAULT_POLICY } from '#test/parts/app-policy.ts';
 import { BASE, end, EVERYTHING, found, LITTLE, NO_HEADERS, NOW, RegistryWorld, shop } from './registry-world.ts';
 
@@ -172,6 +172,34 @@ test('however many were revoked after it, what is in the directory is found, and
   expect(rows[0]).toMatchObject({ sha256: alive, state: 'Active' });
   await registry.revokeTokens(subject, [alive], 'spec.revoked');
   expect((await registry.findTokens(subject, 'uid-t'))[0]).toMatchObject({ sha256: alive, state: 'Revoked' });
+});
+
+test('what was revoked a month ago is forgotten when another one is minted, and nothing else', async () => {
+  const { registry } = await world.lead();
+  const appId = await appOf(registry);
+  const hashes: string[] = [];
+  const next = async (more: Partial<MintToken> = {}): Promise<void> => {
+    hashes.push(tokenHash((await registry.mintToken(subject, world.mint(appId, more))).reveal()));
+  };
+  await next();
+  await registry.revokeTokens(subject, hashes, 'spec.revoked');
+  world.now += 20 * 86_400_000;
+  await next();
+  const [, second = ''] = hashes;
+  world.now += 9 * 86_400_000;
+  await next({ retire: [{ sha256: second, expiresAt: world.now + 1_000, graceUntil: null }] });
+  expect(await registry.findTokens(subject, 'uid-t')).toHaveLength(3);
+  const other = { ...subject, name: 'other' };
+  await registry.mintToken(other, world.mint(appId));
+  world.now += 2 * 86_400_000;
+  await registry.mintToken(other, world.mint(appId, { state: 'Pending' }));
+  expect(await registry.findTokens(subject, 'uid-t')).toHaveLength(3);
+  await next({ state: 'Pending' });
+  expect((await registry.findTokens(subject, 'uid-t')).map(({ state }) => state)).toEqual([
+    'Pending',
+    'Active',
+    'Retiring',
+  ]);
 });
 
 test('one Active token for an identity, also when two mint at once', async () => {
