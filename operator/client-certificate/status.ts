@@ -87,7 +87,7 @@ function published(
     conditions: conditionsOf({ former, now, generation }, [...conditions, report.condition]),
   };
   const ends = live(rows).flatMap(({ notAfter }) => (notAfter !== null && notAfter > now ? [notAfter - now] : []));
-  const wakes = [wakeIn, ...ends, ...(report.pending ? [2_000] : [])];
+  const wakes = [wakeIn, ...ends, report.askAgainIn];
   return {
     steps: [],
     status,

@@ -67,11 +67,18 @@ export type EnforcedReport = {
   readonly condition: DesiredCondition | undefined;
   /** The relays are about to agree: worth half a second before a status is written. */
   readonly imminent: boolean;
-  /** Not yet True. Every report of a relay asks again by itself. */
+  /** Not yet True. Every report of a relay that says something new asks again by itself. */
   readonly pending: boolean;
+  /** When to ask again without such a report, in ms; Infinity: not at all. */
+  readonly askAgainIn: number;
   /** The condition is the former one and speaks of the former revision: the status must go on to name that, or it would be latched for this one. */
   readonly former: boolean;
 };
+
+/** Propagating becomes worth a write by the time alone. */
+const WORTH_A_WRITE_MS = 2_000;
+/** In case a word of the relays was missed. Sooner, whatever changed while no relay runs would be looked at all day long. */
+const MISSED_MS = 60_000;
 
 /**
  * Latched: once True for a revision and generation it stays, so that a rollout of relays writes no status.
@@ -82,14 +89,16 @@ export function reportEnforced(
   latched: boolean,
   former: Condition | undefined,
 ): EnforcedReport {
-  if (enforced === undefined || latched) return { condition: former, imminent: false, pending: false, former: false };
+  const said = { condition: former, imminent: false, pending: false, askAgainIn: Number.POSITIVE_INFINITY };
+  if (enforced === undefined || latched) return { ...said, former: false };
   const { status, reason, message, settled } = enforced;
   const pending = status !== 'True';
   const imminent = reason === REASON.Publishing || reason === REASON.Propagating;
   if (reason === REASON.Propagating && !settled) {
-    return { condition: former, imminent, pending, former: former !== undefined };
+    return { condition: former, imminent, pending, askAgainIn: WORTH_A_WRITE_MS, former: former !== undefined };
   }
-  return { condition: { type: CONDITION.Enforced, status, reason, message }, imminent, pending, former: false };
+  const condition = { type: CONDITION.Enforced, status, reason, message };
+  return { condition, imminent, pending, askAgainIn: pending ? MISSED_MS : Number.POSITIVE_INFINITY, former: false };
 }
 
 /** Whether `Enforced` was already True for this revision and generation. */

@@ -70,7 +70,7 @@ export function settledPlan(
     ...oldInUse(outlook.cautions),
     ...(report.pending ? { pending: true } : {}),
     ...(report.imminent ? { await: row.revision } : {}),
-    outcome: lookAgain(now, report.pending, cautions.length + hindered.length > 0, outlook),
+    outcome: lookAgain(now, report, cautions.length + hindered.length > 0, outlook),
   };
 }
 
@@ -106,7 +106,7 @@ export function blockedPlan(
     ...oldInUse(outlook.cautions),
     ...(report.pending ? { pending: true } : {}),
     ...(report.imminent && row !== undefined ? { await: row.revision } : {}),
-    outcome: lookAgain(now, report.pending, true, outlook),
+    outcome: lookAgain(now, report, true, outlook),
   };
 }
 
@@ -168,9 +168,13 @@ function revisionOf(
 const LONGEST_SLEEP_MS = 86_400_000;
 
 /** @param hindered what is in the way may be an object that carries no label of ours, so that nothing tells when it goes. */
-function lookAgain(now: number, pending: boolean, hindered: boolean, { wakes }: Outlook): AppPlan['outcome'] {
-  if (pending) return { kind: 'requeueAfter', ms: 2_000 };
+function lookAgain(
+  now: number,
+  { askAgainIn }: EnforcedReport,
+  hindered: boolean,
+  { wakes }: Outlook,
+): AppPlan['outcome'] {
   const ahead = wakes.filter(Number.isFinite).map((at) => Math.min(Math.max(at - now, 1), LONGEST_SLEEP_MS));
-  const times = hindered ? [...ahead, 30_000] : ahead;
+  const times = [...ahead, ...(hindered ? [30_000] : []), askAgainIn].filter(Number.isFinite);
   return times.length === 0 ? { kind: 'done' } : { kind: 'requeueAfter', ms: Math.min(...times) };
 }

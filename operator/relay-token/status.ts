@@ -142,7 +142,7 @@ function published(snapshot: TokenSnapshot, { fields, conditions, cautions = [],
       report.condition,
     ]),
   };
-  const wakes = [...wakeIn, ...(report.pending ? [2_000] : [])];
+  const wakes = [...wakeIn, report.askAgainIn].filter(Number.isFinite);
   return {
     steps: [],
     status,

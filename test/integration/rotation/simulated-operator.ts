@@ -3,7 +3,8 @@ import { pino } from 'pino';
 import type pg from 'pg';
 import type { Keyring } from '#crds/keyring.ts';
 import type { DirectoryView } from '#operator/directory/enforcement.ts';
-import type { Enforcement } from '#operator/directory/enforcement-watch.ts';
+import { monotonicClock } from '#operator/directory/clock.ts';
+import { EnforcementWatch, type Enforcement } from '#operator/directory/enforcement-watch.ts';
 import { createKindReconciles, type KindReconciles } from '#operator/kind-reconciles.ts';
 import { createDirectoryCommit } from '#operator/postgres/directory-commit.ts';
 import { createRegistryLog } from '#operator/postgres/registry-log.ts';
@@ -49,6 +50,7 @@ export class SimulatedOperator implements AsyncDisposable {
   #kinds: KindReconciles | undefined;
   readonly #due: Due = new Map();
   #unsubscribe: (() => void) | undefined;
+  #relays = new EnforcementWatch(monotonicClock);
   crashes = 0;
 
   constructor(options: SimulatedOperatorOptions) {
@@ -73,9 +75,15 @@ export class SimulatedOperator implements AsyncDisposable {
     );
     const opened = await openFolderWorld(folder, data, now);
     const { world } = opened;
-    const enforcement: Enforcement = { view, reached: reached ?? (() => Promise.resolve()), onChange: () => () => {} };
+    const relays = new EnforcementWatch(monotonicClock);
+    const enforcement: Enforcement = {
+      view,
+      reached: reached ?? (() => Promise.resolve()),
+      onChange: (listener) => relays.onChange(listener),
+    };
+    this.#relays = relays;
     this.#world = opened;
-    this.#kinds = createKindReconciles({
+    const kinds = createKindReconciles({
       world: {
         apps: mortal(world.apps, 'apps', strike),
         tokens: mortal(world.tokens, 'tokens', strike),
@@ -93,7 +101,15 @@ export class SimulatedOperator implements AsyncDisposable {
       allowedIssuers: [],
       now,
     });
+    this.#kinds = kinds;
     this.#due.clear();
+    // A word of the relays is another look at what waits for one.
+    for (const [kind, { pending }] of [
+      ['RelayApp', kinds.app],
+      ['RelayToken', kinds.token],
+      ['ClientCertificate', kinds.certificate],
+    ] as const)
+      pending.start((key) => this.#due.set(`${kind} ${key}`, 0));
     // Whatever is written, by whomever, is looked at again.
     this.#unsubscribe = world.subscribe(({ kind, ref }) => this.#due.set(`${kind} ${keyOf(ref)}`, 0));
   }
@@ -119,7 +135,8 @@ export class SimulatedOperator implements AsyncDisposable {
   /** Looks at every object that is due, or that changed; says whether there was any. A kill ends it, and the process. */
   async work(): Promise<boolean> {
     if (this.#kinds === undefined || this.#world === undefined) return false;
-    const { now } = this.#options;
+    const { now, view } = this.#options;
+    this.#relays.update(view());
     let worked = false;
     for (const [kind, reconcile] of [
       ['RelayApp', this.#kinds.app.reconcile],
