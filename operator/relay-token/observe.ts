@@ -14,7 +14,9 @@ import type { ObjectRef } from '../world/object-ref.ts';
 import type { Objects } from '../world/objects.ts';
 import type { Secrets } from '../world/secrets.ts';
 import type { AnnouncementRegistry } from '../registry/announcement-registry.ts';
+import { stagedName } from '../rotation/staging.ts';
 import { noticesOf } from './announcements.ts';
+import { dueOf, rotationRequest } from './rotation.ts';
 import { live, newest, replaced } from './rows.ts';
 import type { TokenSnapshot } from './snapshot.ts';
 
@@ -51,6 +53,7 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
     rows,
     secret: secretState(secret, uid, TOKEN_SECRET_TYPE),
     strays: sources.secrets.ownedBy(uid).filter((owned) => deleting || owned.name !== spec.secretName),
+    stagingTaken: active === undefined ? undefined : await stagingTakenOf(sources, object, spec, { rows, active, now }),
     uses,
     notify,
     announced: [...(await sources.registry.announced(due.map(({ occasion }) => occasionKey(occasion))))],
@@ -58,6 +61,20 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
     relayUrl: sources.relayUrl,
     enforced: enforcedOf(sources, object, rows, now),
   };
+}
+
+async function stagingTakenOf(
+  { secrets }: TokenSources,
+  object: RelayToken,
+  spec: DefaultedToken,
+  { rows, active, now }: Pick<TokenSnapshot, 'rows' | 'now'> & { readonly active: TokenRow },
+): Promise<string | undefined> {
+  const due = rotationRequest(object, active).kind === 'rotate' || dueOf(active, spec.rotation, now) <= now;
+  if (!due || rows.some(({ state }) => state === 'Pending')) return undefined;
+  const { namespace, uid } = object.metadata;
+  const secret = await secrets.read({ namespace, name: stagedName(spec.secretName) });
+  const state = secretState(secret, uid, TOKEN_SECRET_TYPE);
+  return state.kind === 'foreign' ? state.why : undefined;
 }
 
 /** The tokens of which it matters who uses them: they were replaced, or go now. */

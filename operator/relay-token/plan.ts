@@ -105,8 +105,13 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
   const request = rotationRequest(object, active);
   if (request.kind === 'unrecorded') return step({ do: 'RecordRequest', sha256: active.sha256, value: request.value });
   const over = hardEnd !== null && hardEnd <= now;
-  if (!over && (request.kind === 'rotate' || dueOf(active, rotation, now) <= now))
+  if (!over && (request.kind === 'rotate' || dueOf(active, rotation, now) <= now)) {
+    if (snapshot.stagingTaken !== undefined) {
+      const message = `Secret ${stagedName(secretName)}, in which the next token waits until every relay knows it, exists and is not this token's (${snapshot.stagingTaken}): delete it, or choose another spec.secretName`;
+      return blockedPlan(snapshot, message, retirements.cautions);
+    }
     return step({ do: 'StageToken', mint: { ...mint, state: 'Pending', retire: [], revoke: [] } });
+  }
   const notices = noticesOf(snapshot, spec, active);
   const announcement = notices.due.find(({ occasion }) => !snapshot.announced.includes(occasionKey(occasion)));
   if (announcement !== undefined) return step({ do: 'Announce', announcement });

@@ -16,6 +16,8 @@ export type TokenSnapshot = {
   readonly secret: SecretState;
   /** Ours, under another name: where the next token is staged, or a name that is no longer wanted; all of ours while the object is being deleted. */
   readonly strays: readonly StoredSecret[];
+  /** Whose the Secret is in whose place the next token would wait; looked for only when one is due. undefined: nobody else's. */
+  readonly stagingTaken: string | undefined;
   /** Who uses which token, by the token's id; asked only while one was replaced or is about to go. */
   readonly uses: Readonly<Record<string, CredentialUse>>;
   /** Up to when it is known what was used, epoch ms; null: it is not. */
