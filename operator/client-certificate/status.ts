@@ -8,6 +8,7 @@ import {
   isLatched,
   notReady,
   ready,
+  reportedRevision,
   reportEnforced,
   waiting,
   warning,
@@ -83,7 +84,7 @@ function published(
     ...(shown.length === 0 ? {} : { fingerprints: shown }),
     ...(source.kind === 'issue' && !revoked ? { secretName: source.secretName } : {}),
     ...(current === undefined || current.notAfter === null ? {} : { expiresAt: timestamp(current.notAfter) }),
-    ...revisionOf(report.former ? object.status?.revision : last?.revision),
+    ...reportedRevision(report, object.status, last),
     conditions: conditionsOf({ former, now, generation }, [...conditions, report.condition]),
   };
   const ends = live(rows).flatMap(({ notAfter }) => (notAfter !== null && notAfter > now ? [notAfter - now] : []));
@@ -95,11 +96,6 @@ function published(
     ...(report.imminent && last !== undefined ? { await: last.revision } : {}),
     outcome: outcomeOf(Math.min(...wakes)),
   };
-}
-
-/** The revision that `Enforced` speaks of. */
-function revisionOf(revision: number | undefined): Pick<ClientCertificateStatus, 'revision'> {
-  return revision === undefined ? {} : { revision };
 }
 
 function outcomeOf(ms: number): Outcome {

@@ -1,23 +1,11 @@
 import { expect, test } from 'vitest';
 import type { ReplicaReport } from '#crds/directory/report.ts';
+import { sampleReport } from '#test/parts/sample-report.ts';
 import { depart, departures, hear, isSilent, startMembership } from './membership.ts';
 import type { Membership } from './membership.ts';
 
-const report = (nonce: string, beat: number, change: Partial<ReplicaReport> = {}): ReplicaReport => ({
-  nonce,
-  beat,
-  epoch: 1,
-  revision: beat,
-  admitted: true,
-  rejected: [],
-  formats: [1],
-  keyIds: ['k1'],
-  podUid: null,
-  fenceAfterMs: null,
-  lacks: [],
-  bye: false,
-  ...change,
-});
+const report = (nonce: string, beat: number, change: Partial<ReplicaReport> = {}): ReplicaReport =>
+  sampleReport({ nonce, beat, revision: beat, admitted: true, ...change });
 const runOf = (membership: Membership) => membership.members.get('a')?.nonce;
 
 test('a newer boot takes the place; a late report of the dead one does not take it back, one that beats on does', () => {

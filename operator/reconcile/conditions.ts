@@ -101,6 +101,16 @@ export function reportEnforced(
   return { condition, imminent, pending, askAgainIn: pending ? MISSED_MS : Number.POSITIVE_INFINITY, former: false };
 }
 
+/** The revision that `Enforced` speaks of: that of the former condition as long as it stays, else the one that is published. */
+export function reportedRevision(
+  { former }: Pick<EnforcedReport, 'former'>,
+  status: { readonly revision?: number | undefined } | undefined,
+  published: { readonly revision: number } | undefined,
+): { readonly revision?: number } {
+  const revision = former ? status?.revision : published?.revision;
+  return revision === undefined ? {} : { revision };
+}
+
 /** Whether `Enforced` was already True for this revision and generation. */
 export function isLatched(
   conditions: readonly Condition[] | undefined,

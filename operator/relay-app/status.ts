@@ -1,5 +1,5 @@
 import { CONDITION, REASON, type Reason } from '#crds/conditions.ts';
-import { defaultedApp, type DefaultedApp, type RelayApp, type RelayAppStatus } from '#crds/relay-app.ts';
+import { defaultedApp, type DefaultedApp, type RelayAppStatus } from '#crds/relay-app.ts';
 import {
   conditionsOf,
   credentialsReady,
@@ -7,6 +7,7 @@ import {
   isLatched,
   notReady,
   ready,
+  reportedRevision,
   reportEnforced,
   stalled,
   warning,
@@ -52,7 +53,7 @@ export function settledPlan(
     appId: row.appId,
     key: activeKey(row).key,
     secretName: spec.secretName,
-    ...revisionOf(object, row, report),
+    ...reportedRevision(report, object.status, row),
     ...keysOf(snapshot, spec, row),
     binding: { name: spec.secretName },
     conditions: conditionsOf({ former, now, generation }, [
@@ -93,7 +94,7 @@ export function blockedPlan(
     status: {
       ...object.status,
       observedGeneration: generation,
-      ...(row === undefined ? {} : revisionOf(object, row, report)),
+      ...(row === undefined ? {} : reportedRevision(report, object.status, row)),
       ...keys,
       conditions: conditionsOf({ former, now, generation }, [
         notReady(reason, message),
@@ -152,16 +153,6 @@ function keysOf(
         }),
     ...(rotateRequest === null ? {} : { handledRequests: { rotate: rotateRequest } }),
   };
-}
-
-/** The revision that `Enforced` speaks of. */
-function revisionOf(
-  { status }: RelayApp,
-  { revision }: AppRow,
-  { former }: Pick<EnforcedReport, 'former'>,
-): Pick<RelayAppStatus, 'revision'> {
-  if (!former) return { revision };
-  return status?.revision === undefined ? {} : { revision: status.revision };
 }
 
 /** A time that is further away is slept in pieces: what is declared may change the clock's meaning, and a timer is not exact for months. */

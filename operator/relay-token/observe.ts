@@ -16,7 +16,7 @@ import type { Secrets } from '../world/secrets.ts';
 import type { AnnouncementRegistry } from '../registry/announcement-registry.ts';
 import { stagedName } from '../rotation/staging.ts';
 import { noticesOf } from './announcements.ts';
-import { dueOf, rotationRequest } from './rotation.ts';
+import { isRotationDue } from './rotation.ts';
 import { live, newest, replaced } from './rows.ts';
 import type { TokenSnapshot } from './snapshot.ts';
 
@@ -69,8 +69,8 @@ async function stagingTakenOf(
   spec: DefaultedToken,
   { rows, active, now }: Pick<TokenSnapshot, 'rows' | 'now'> & { readonly active: TokenRow },
 ): Promise<string | undefined> {
-  const due = rotationRequest(object, active).kind === 'rotate' || dueOf(active, spec.rotation, now) <= now;
-  if (!due || rows.some(({ state }) => state === 'Pending')) return undefined;
+  const wanted = isRotationDue(object, active, spec.rotation, now) && !rows.some(({ state }) => state === 'Pending');
+  if (!wanted) return undefined;
   const { namespace, uid } = object.metadata;
   const secret = await secrets.read({ namespace, name: stagedName(spec.secretName) });
   const state = secretState(secret, uid, TOKEN_SECRET_TYPE);

@@ -11,7 +11,7 @@ import { requestedRotation } from '../rotation/rotate-request.ts';
 import { stagedName } from '../rotation/staging.ts';
 import { died, noticesOf, replacedNow } from './announcements.ts';
 import { planRetirements, retired } from './retirement.ts';
-import { dueOf, planHandover, rotationRequest } from './rotation.ts';
+import { isRotationDue, planHandover, rotationRequest } from './rotation.ts';
 import { live, newest, replaced, working } from './rows.ts';
 import { findToken, tokenSecret } from './secret.ts';
 import type { TokenSnapshot } from './snapshot.ts';
@@ -105,7 +105,7 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
   const request = rotationRequest(object, active);
   if (request.kind === 'unrecorded') return step({ do: 'RecordRequest', sha256: active.sha256, value: request.value });
   const over = hardEnd !== null && hardEnd <= now;
-  if (!over && (request.kind === 'rotate' || dueOf(active, rotation, now) <= now)) {
+  if (!over && isRotationDue(object, active, rotation, now)) {
     if (snapshot.stagingTaken !== undefined) {
       const message = `Secret ${stagedName(secretName)}, in which the next token waits until every relay knows it, exists and is not this token's (${snapshot.stagingTaken}): delete it, or choose another spec.secretName`;
       return blockedPlan(snapshot, message, retirements.cautions);

@@ -20,6 +20,11 @@ export function rotationRequest({ metadata, status }: RelayToken, { rotateReques
   return judgeRotateRequest(metadata, { registry: rotateRequest, status: status?.handledRequests?.rotate });
 }
 
+/** Whether the next one is to be made now: it is asked for, or it is time. */
+export function isRotationDue(object: RelayToken, active: TokenRow, rotation: TokenRotation, now: number): boolean {
+  return rotationRequest(object, active).kind === 'rotate' || dueOf(active, rotation, now) <= now;
+}
+
 type Handover = {
   readonly snapshot: TokenSnapshot;
   readonly appId: string;

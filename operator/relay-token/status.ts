@@ -8,6 +8,7 @@ import {
   isLatched,
   notReady,
   ready,
+  reportedRevision,
   reportEnforced,
   waiting,
   warning,
@@ -135,7 +136,7 @@ function published(snapshot: TokenSnapshot, { fields, conditions, cautions = [],
   const status: RelayTokenStatus = {
     observedGeneration: generation,
     ...fields,
-    ...revisionOf(report.former ? object.status?.revision : last?.revision),
+    ...reportedRevision(report, object.status, last),
     conditions: conditionsOf({ former, now, generation }, [
       ...conditions,
       warning([...fullAccess(object), ...cautions]),
@@ -150,11 +151,6 @@ function published(snapshot: TokenSnapshot, { fields, conditions, cautions = [],
     ...(report.imminent && last !== undefined ? { await: last.revision } : {}),
     outcome: wakes.length > 0 ? { kind: 'requeueAfter', ms: Math.min(...wakes) } : { kind: 'done' },
   };
-}
-
-/** The revision that `Enforced` speaks of. */
-function revisionOf(revision: number | undefined): Pick<RelayTokenStatus, 'revision'> {
-  return revision === undefined ? {} : { revision };
 }
 
 /** Compatible, and worth a word: whoever has the token may do everything with the app. */

@@ -4,35 +4,20 @@ import { signCheckpoint } from '#crds/directory/checkpoint.ts';
 import type { Checkpoint } from '#crds/directory/checkpoint.ts';
 import { changeDigest, EMPTY_DIGEST } from '#crds/directory/digest.ts';
 import { tokenEntryKey } from '#crds/directory/entry-body.ts';
-import type { Announcement, ReplicaReport } from '#crds/directory/report.ts';
+import type { Announcement } from '#crds/directory/report.ts';
 import { Keyring } from '#crds/keyring.ts';
 import type { DirectoryStore } from '#operator/directory/directory-store.ts';
 import type { OutboxRow } from '#operator/directory/registry-log.ts';
 import { nextRevision } from '#operator/directory/revision.ts';
 import type { DirectoryFeed } from '#relay/directory/feed.ts';
 import { eventually } from '#test/parts/eventually.ts';
+import { sampleReport } from '#test/parts/sample-report.ts';
 
 const keyring = Keyring.parse(`k1:${Buffer.alloc(32, 5).toString('base64')}`);
 const empty = (epoch: number, revision: number): Checkpoint =>
   signCheckpoint(keyring, { epoch, revision, count: 0, digest: EMPTY_DIGEST, keyId: 'k1' });
 const key = tokenEntryKey('a'.repeat(64));
 const body = { id: 'i', appId: '1', namespace: 'n', name: 'x', environment: 'Live' as const, expiresAt: null };
-const report = (change: Partial<ReplicaReport> = {}): ReplicaReport => ({
-  nonce: 'n1',
-  beat: 1,
-  epoch: 1,
-  revision: 1,
-  admitted: false,
-  rejected: [],
-  formats: [1],
-  keyIds: ['k1'],
-  podUid: null,
-  fenceAfterMs: null,
-  lacks: [],
-  bye: false,
-  ...change,
-});
-
 /** Revision after `from`: sets or removes the one entry. */
 function next(from: Checkpoint, isRemoved = false): OutboxRow {
   const held = from.count === 1 ? [{ key, revision: from.revision }] : [];
@@ -104,18 +89,18 @@ export function directoryLinkContract(open: () => Promise<Link>): void {
     const heard: Announcement[] = [];
     const stop = link.store.onReport((announcement) => heard.push(announcement));
     await eventually(async () => {
-      await link.feed.report('a', report());
+      await link.feed.report('a', sampleReport());
       return heard.length > 0;
     });
-    expect(heard[0]).toEqual({ id: 'a', report: report() });
+    expect(heard[0]).toEqual({ id: 'a', report: sampleReport() });
     stop();
     const admission = signAdmission(keyring, 'a', { nonce: 'n1', epoch: 1, revision: 1, digest: 'd', keyId: 'k1' });
     await link.store.admit('a', admission);
     expect(await link.feed.admission('a')).toEqual(admission);
     expect(await link.feed.admission('b')).toBeUndefined();
-    await link.feed.report('a', report({ nonce: 'n2' }));
+    await link.feed.report('a', sampleReport({ nonce: 'n2' }));
     await link.store.forget('a', 'n1');
-    expect([...(await link.store.reports())]).toEqual([['a', report({ nonce: 'n2' })]]);
+    expect([...(await link.store.reports())]).toEqual([['a', sampleReport({ nonce: 'n2' })]]);
     await link.store.forget('a', 'n2');
     expect((await link.store.reports()).size).toBe(0);
     expect(await link.feed.admission('a')).toBeUndefined();

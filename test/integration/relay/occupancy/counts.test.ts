@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Rules } from '#relay/occupancy/store.ts';
 import { eventually } from '#test/parts/eventually.ts';
-import { worlds, type World } from './worlds.ts';
+import { startReplicas, worlds, type World } from './worlds.ts';
 import type { Replica } from './replica.ts';
 
 describe.each(worlds)('counts over %s', (_name, start) => {
@@ -9,11 +9,9 @@ describe.each(worlds)('counts over %s', (_name, start) => {
   let app = 100;
   const alive: Replica[] = [];
   const replicas = async (count: number, rules?: Rules): Promise<[Replica, Replica, ...Replica[]]> => {
-    const made = await Promise.all(Array.from({ length: count }, (_, n) => world.replica(`${app}-${n}`, rules)));
+    const made = await startReplicas(world, String(app), count, rules);
     alive.push(...made);
-    const [one, two, ...more] = made;
-    if (one === undefined || two === undefined) throw new Error('no replicas');
-    return [one, two, ...more];
+    return made;
   };
   beforeAll(async () => {
     world = await start();

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '#test/parts/eventually.ts';
-import { worlds, type World } from './worlds.ts';
+import { startReplicas, worlds, type World } from './worlds.ts';
 import type { FakeSocket, Replica } from './replica.ts';
 
 const ROOM = 'presence-room';
@@ -11,11 +11,9 @@ describe.each(worlds)('presence over %s', (_name, start) => {
   let app = 100;
   const alive: Replica[] = [];
   const replicas = async (count: number): Promise<[Replica, Replica, ...Replica[]]> => {
-    const made = await Promise.all(Array.from({ length: count }, (_, n) => world.replica(`${app}-${n}`)));
+    const made = await startReplicas(world, String(app), count);
     alive.push(...made);
-    const [one, two, ...more] = made;
-    if (one === undefined || two === undefined) throw new Error('no replicas');
-    return [one, two, ...more];
+    return made;
   };
   beforeAll(async () => {
     world = await start();

@@ -156,3 +156,17 @@ export const worlds: readonly (readonly [name: string, start: () => Promise<Worl
   ['one Redis, as the documented user', () => redisWorld()],
   ['Redis Cluster', () => clusterWorld()],
 ];
+
+/** Two or more replicas of a world, named after `prefix`. */
+export async function startReplicas(
+  world: World,
+  prefix: string,
+  count: number,
+  rules?: Rules,
+): Promise<[Replica, Replica, ...Replica[]]> {
+  const [one, two, ...more] = await Promise.all(
+    Array.from({ length: count }, (_, n) => world.replica(`${prefix}-${n}`, rules)),
+  );
+  if (one === undefined || two === undefined) throw new Error('no replicas');
+  return [one, two, ...more];
+}
