@@ -1,5 +1,4 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -8,6 +7,7 @@ import { embeddedBinaries } from './binaries.ts';
 import { ensureCluster, environment, SUPERUSER } from './cluster.ts';
 import { guardProcess } from './guard.ts';
 import { endLeftover } from './leftover.ts';
+import { freeLoopbackPort } from './loopback-port.ts';
 import { findPlace, type Place } from './place.ts';
 
 /** A PostgreSQL of our own on the loopback interface, started again when it dies. Disposing stops it and writes everything out. */
@@ -29,7 +29,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const place = await findPlace(options.home, await embeddedBinaries());
   const data = await ensureCluster(place, options.password);
   await endLeftover(data);
-  const port = await freePort();
+  const port = await freeLoopbackPort();
   let stopping = false;
   let running = await startServer(place, data, port);
 
@@ -128,16 +128,4 @@ async function readyLine(child: ChildProcess): Promise<void> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', reject);
-  server.listen(0, '127.0.0.1', resolve);
-  await promise;
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

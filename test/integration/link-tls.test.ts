@@ -12,7 +12,7 @@ import { connectRedis as connectOperator } from '#operator/redis/connection.ts';
 import { connectRedis as connectRelay, whenReady } from '#relay/redis/connection.ts';
 import { certificateAuthority } from '#test/parts/certificate.ts';
 import { eventually } from '#test/parts/eventually.ts';
-import { freePort } from '#test/parts/free-port.ts';
+import { freePort, freePorts } from '#test/parts/free-port.ts';
 import { postgresUser } from '#test/parts/postgres-binaries.ts';
 import { startPostgres, type PostgresServer } from '#test/parts/postgres.ts';
 import { startRedis, startRedisProcess } from '#test/parts/redis.ts';
@@ -191,11 +191,13 @@ describe.each([
   };
 
   test('a Cluster whose nodes announce addresses, which their certificate does not name', async () => {
-    const port = await freePort();
+    const [port = 0, busPort = 0] = await freePorts(2);
     const args = [
       ...redisTlsArgs(port),
       '--cluster-enabled',
       'yes',
+      '--cluster-port',
+      String(busPort),
       '--tls-cluster',
       'yes',
       '--cluster-announce-ip',

@@ -155,6 +155,8 @@ test('PostgreSQL is started again when it dies', async () => {
   const { url } = await standalone.start();
   const token = await standalone.secret('demo-publisher-token');
   const pid = await standalone.postgresPid();
+  // No outgoing connection can be given its port while it is away.
+  expect(await standalone.postgresPort()).toBeLessThan(32_768);
   process.kill(pid, 'SIGKILL');
   // The relay needs no database.
   expect(await publish(url, token)).toBe(200);

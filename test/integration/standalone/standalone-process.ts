@@ -35,6 +35,7 @@ export type Standalone = AsyncDisposable & {
   status(kind: 'RelayApp' | 'RelayToken', name: string): Promise<Status>;
   /** The process id of PostgreSQL's postmaster. */
   postgresPid(): Promise<number>;
+  postgresPort(): Promise<number>;
 };
 
 export type Run = { readonly process: RunningProcess; readonly url: string; readonly port: number };
@@ -67,10 +68,15 @@ export async function createStandalone(): Promise<Standalone> {
     secret: async (name) => parseEnv(await readFile(join(data, 'secrets/default', `${name}.env`), 'utf8')),
     status: async (kind, name) =>
       readStatus(await readFile(join(data, 'status', kind, 'default', `${name}.yaml`), 'utf8')),
-    postgresPid: async () =>
-      Number((await readFile(join(data, 'postgres/data/postmaster.pid'), 'utf8')).split('\n')[0]),
+    postgresPid: async () => Number((await postmasterFile(data))[0]),
+    postgresPort: async () => Number((await postmasterFile(data))[3]),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** The lines of postmaster.pid: https://www.postgresql.org/docs/current/storage-file-layout.html */
+async function postmasterFile(data: string): Promise<string[]> {
+  return (await readFile(join(data, 'postgres/data/postmaster.pid'), 'utf8')).split('\n');
 }
 
 /** The real program with these arguments. */
