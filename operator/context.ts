@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { KubeConfig } from '@kubernetes/client-node';
 import type pg from 'pg';
 import { pino, type Logger } from 'pino';
@@ -9,19 +9,12 @@ import { factKeys } from '#crds/facts/redis-keys.ts';
 import { loggedError } from '#crds/logged-error.ts';
 import { redisTls } from '#crds/link-tls.ts';
 import { databaseTls, type OperatorConfig } from './config.ts';
-import { monotonicClock } from './directory/clock.ts';
-import { EnforcementWatch } from './directory/enforcement-watch.ts';
-import { createPublisherMetrics } from './directory/metrics.ts';
-import { PropagationTimes } from './directory/propagation-times.ts';
-import { Publisher } from './directory/publisher.ts';
 import { BackendGate } from './engine/backend-gate.ts';
 import { systemClock, type Clock } from './engine/clock.ts';
 import { EventRecorder } from './engine/events.ts';
 import { LeaderElection, LeaseLostError } from './engine/leader-election.ts';
 import { ControllerMetrics } from './engine/metrics.ts';
 import { OutageLog } from './engine/outage-log.ts';
-import { FactReader } from './facts/fact-reader.ts';
-import { createFactReaderMetrics } from './facts/metrics.ts';
 import { KubernetesClient } from './kubernetes/client.ts';
 import { Connection } from './kubernetes/connection.ts';
 import { eventSink } from './kubernetes/event-sink.ts';
@@ -37,18 +30,13 @@ import { createGivenUpEvent } from './notifications/given-up-event.ts';
 import { createNotificationMetrics } from './notifications/metrics.ts';
 import type { ChannelName } from './notifications/queue.ts';
 import { isPostgresUnavailable, POSTGRES } from './postgres/backend-error.ts';
-import { createCredentialUses, purgeCredentialUses, writeCredentialUses } from './postgres/credential-use.ts';
-import { createDirectoryCommit } from './postgres/directory-commit.ts';
-import { createFactStore } from './postgres/fact-store.ts';
 import { createNotificationQueue } from './postgres/notification-queue.ts';
 import { createPool } from './postgres/pool.ts';
-import { createRegistry } from './postgres/registry.ts';
-import { createRegistryLog } from './postgres/registry-log.ts';
-import { createSealedSecrets } from './postgres/sealed-secrets.ts';
 import { OldCredentials } from './rotation/old-credentials.ts';
 import { connectRedis, REDIS_OUTAGE, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryStore } from './redis/directory-store.ts';
 import { createFactStream } from './redis/fact-stream.ts';
+import { createRelayState } from './relay-state.ts';
 import { createWebhookChannel } from './slack/webhook-channel.ts';
 
 /** Everything that an operator process is made of. Constructed once, from the configuration alone. */
@@ -130,7 +118,6 @@ export function createContext(config: OperatorConfig, overrides: OperatorOverrid
     recorder,
   });
 
-  const enforcement = new EnforcementWatch(monotonicClock);
   const gate = (name: string, probe: (signal: AbortSignal) => Promise<unknown>): BackendGate =>
     new BackendGate({
       name,
@@ -149,56 +136,29 @@ export function createContext(config: OperatorConfig, overrides: OperatorOverrid
     postgres.close(error);
     return true;
   };
-  const publisherMetrics = createPublisherMetrics(metrics);
-  const times = new PropagationTimes({ enforcement, clock: monotonicClock, seconds: publisherMetrics.enforcedSeconds });
-  const publisher = new Publisher({
-    keyring: config.DIRECTORY_KEYS,
-    registry: createRegistryLog({ pool, keyring: config.DIRECTORY_KEYS, random: randomBytes }),
-    store: createDirectoryStore({ redis, subscriber, keys: directoryKeys(config.REDIS_PREFIX) }),
-    clock: monotonicClock,
-    enforcement,
-    log,
-    podLook: kubernetesPodLook(client, config.POD_NAMESPACE),
-    metrics: publisherMetrics,
-    saidElsewhere,
-  });
-  const commit = createDirectoryCommit({
-    pool,
-    keyring: config.DIRECTORY_KEYS,
-    term: () => publisher.term(),
-    onCommitted: (revision, change) => {
-      times.committed(revision, change);
-      publisher.wake();
-    },
-  });
-  const facts: FactReader = new FactReader({
-    keyring: config.DIRECTORY_KEYS,
-    stream: createFactStream(redis, factKeys(config.REDIS_PREFIX)),
-    store: createFactStore({ pool, commit, writers: [writeCredentialUses] }),
-    term: () => publisher.term(),
-    view: () => enforcement.view(),
-    clock: monotonicClock,
-    now: () => clock.now(),
-    log,
-    metrics: createFactReaderMetrics(metrics, () => facts.lagSeconds()),
-    ...(factsEveryMs === undefined ? {} : { everyMs: factsEveryMs }),
-    saidElsewhere,
-  });
-  const uses = createCredentialUses({ pool, knownUntil: () => facts.knownUntil() });
   const channels = notificationChannels(config);
-  const rings = {
-    installation: config.INSTALLATION_ID,
-    encryption: config.ENCRYPTION_KEYS,
-    directory: config.DIRECTORY_KEYS,
-  };
-  const registry = createRegistry({
+  const state = createRelayState({
     pool,
-    commit,
-    rings,
-    now: () => clock.now(),
+    rings: {
+      installation: config.INSTALLATION_ID,
+      encryption: config.ENCRYPTION_KEYS,
+      directory: config.DIRECTORY_KEYS,
+    },
     channels: { mail: channels.has('Mail'), webhook: channels.has('Webhook') },
+    store: createDirectoryStore({ redis, subscriber, keys: directoryKeys(config.REDIS_PREFIX) }),
+    stream: createFactStream(redis, factKeys(config.REDIS_PREFIX)),
+    podLook: kubernetesPodLook(client, config.POD_NAMESPACE),
+    now: () => clock.now(),
+    log,
+    metrics,
+    saidElsewhere,
+    ...(factsEveryMs === undefined ? {} : { factsEveryMs }),
   });
-  const queue = createNotificationQueue({ pool, installation: config.INSTALLATION_ID, term: () => publisher.term() });
+  const queue = createNotificationQueue({
+    pool,
+    installation: config.INSTALLATION_ID,
+    term: () => state.publisher.term(),
+  });
 
   return {
     config,
@@ -211,13 +171,8 @@ export function createContext(config: OperatorConfig, overrides: OperatorOverrid
     election,
     gates,
     leader: {
-      publisher,
-      facts,
-      purgeUses: () => purgeCredentialUses(commit),
+      ...state,
       world,
-      registry,
-      uses,
-      enforcement,
       oldCredentials: new OldCredentials(metrics),
       mail: channels.has('Mail'),
       endpoints: { public: config.RELAY_PUBLIC_URL, internal: config.RELAY_INTERNAL_URL ?? config.RELAY_PUBLIC_URL },
@@ -235,14 +190,6 @@ export function createContext(config: OperatorConfig, overrides: OperatorOverrid
         log,
         metrics: createNotificationMetrics(metrics),
         onGivenUp: createGivenUpEvent(world),
-      },
-      reseal: {
-        secrets: createSealedSecrets({ pool, rings }),
-        encryption: config.ENCRYPTION_KEYS,
-        term: () => publisher.term(),
-        clock: monotonicClock,
-        log,
-        saidElsewhere,
       },
     },
     [Symbol.asyncDispose]: async () => {

@@ -1,26 +1,23 @@
 import { NotLeadingError } from './directory/errors.ts';
-import type { Publisher } from './directory/publisher.ts';
 import { describeError } from './engine/errors.ts';
-import { reseal, type ResealOptions } from './encryption/reseal.ts';
-import type { FactReader } from './facts/fact-reader.ts';
+import { reseal } from './encryption/reseal.ts';
 import { deliver, type DeliveryOptions } from './notifications/delivery.ts';
-import { purge, type PurgeOptions } from './purge.ts';
+import { purge } from './purge.ts';
 import { runReconcilers, type ReconcilersOptions } from './reconcilers.ts';
+import type { RelayState } from './relay-state.ts';
 
-export type LeaderOptions = ReconcilersOptions & {
-  readonly publisher: Publisher;
-  readonly facts: FactReader;
-  readonly delivery: DeliveryOptions;
-  readonly reseal: ResealOptions;
-  readonly purgeUses: PurgeOptions['purgeUses'];
-};
+export type LeaderOptions = RelayState &
+  ReconcilersOptions & {
+    /** Default: nobody is told of anything by mail or in a chat. */
+    readonly delivery?: DeliveryOptions;
+  };
 
 /**
- * What only the leader does: publish the directory, reconcile, hear what relays tell, tell people, encrypt anew, purge. Ends when the signal
- * aborts, or when PostgreSQL knows a newer leader (the directory's term is the last word, whatever the lease says); then everything else stops with it.
+ * Publishes the directory and does what a leader does, until the signal aborts, or until PostgreSQL knows a newer leader (the directory's
+ * term is the last word, whatever the lease says); then everything else stops with it.
  */
 export async function lead(options: LeaderOptions, signal: AbortSignal): Promise<void> {
-  const { publisher, facts, delivery, log } = options;
+  const { publisher, log } = options;
   const ending = new AbortController();
   const both = AbortSignal.any([signal, ending.signal]);
   const publish = async (): Promise<void> => {
@@ -33,19 +30,27 @@ export async function lead(options: LeaderOptions, signal: AbortSignal): Promise
       ending.abort();
     }
   };
-  const reconcile = async (): Promise<void> => {
+  const work = async (): Promise<void> => {
     try {
-      await runReconcilers(options, both);
+      await leaderWork(options, both);
     } finally {
       ending.abort();
     }
   };
+  await Promise.all([publish(), work()]);
+}
+
+/**
+ * What only the leader does besides publishing: reconcile, hear what relays tell, tell people, encrypt anew, purge. Until the signal aborts;
+ * the directory must be published meanwhile.
+ */
+export async function leaderWork(options: LeaderOptions, signal: AbortSignal): Promise<void> {
+  const { facts, delivery } = options;
   await Promise.all([
-    publish(),
-    reconcile(),
-    facts.run(both),
-    deliver(delivery, both),
-    reseal(options.reseal, both),
-    purge(options, both),
+    runReconcilers(options, signal),
+    facts.run(signal),
+    delivery === undefined ? undefined : deliver(delivery, signal),
+    reseal(options.reseal, signal),
+    purge(options, signal),
   ]);
 }
