@@ -32,6 +32,7 @@ import type { ChannelName } from './notifications/queue.ts';
 import { isPostgresUnavailable, POSTGRES } from './postgres/backend-error.ts';
 import { createNotificationQueue } from './postgres/notification-queue.ts';
 import { createPool } from './postgres/pool.ts';
+import { EarlyStatuses } from './reconcile/early-statuses.ts';
 import { OldCredentials } from './rotation/old-credentials.ts';
 import { connectRedis, REDIS_OUTAGE, type RedisConnection } from './redis/connection.ts';
 import { createDirectoryStore } from './redis/directory-store.ts';
@@ -174,6 +175,7 @@ export function createContext(config: OperatorConfig, overrides: OperatorOverrid
       ...state,
       world,
       oldCredentials: new OldCredentials(metrics),
+      earlyStatuses: new EarlyStatuses(metrics),
       mail: channels.has('Mail'),
       endpoints: { public: config.RELAY_PUBLIC_URL, internal: config.RELAY_INTERNAL_URL ?? config.RELAY_PUBLIC_URL },
       allowedIssuers: config.ALLOWED_ISSUERS,

@@ -5,6 +5,7 @@ import { observeCertificate } from './client-certificate/observe.ts';
 import { planCertificate } from './client-certificate/plan.ts';
 import type { Enforcement } from './directory/enforcement-watch.ts';
 import type { Reconcile } from './engine/controller.ts';
+import type { EarlyStatuses } from './reconcile/early-statuses.ts';
 import { PendingKeys } from './reconcile/pending-keys.ts';
 import { createReconcile } from './reconcile/reconciler.ts';
 import type { CredentialUses } from './registry/credential-use.ts';
@@ -26,6 +27,7 @@ export type KindOptions = {
   readonly enforcement: Enforcement;
   readonly uses: CredentialUses;
   readonly oldCredentials: Pick<OldCredentials, 'set'>;
+  readonly earlyStatuses: Pick<EarlyStatuses, 'written'>;
   readonly endpoints: Endpoints;
   /** This operator can send mail. */
   readonly mail: boolean;
@@ -49,6 +51,7 @@ export function createKindReconciles({
   enforcement,
   uses,
   oldCredentials,
+  earlyStatuses,
   endpoints,
   mail,
   allowedIssuers,
@@ -71,6 +74,7 @@ export function createKindReconciles({
           },
           apply: (object, step) => applyAppStep({ apps, secrets, registry, recorder }, object, step),
           writeStatus: (object, status) => apps.writeStatus(object, status),
+          onEarlyStatus: () => earlyStatuses.written('RelayApp'),
         },
         enforcement,
         pendingApps,
@@ -90,6 +94,7 @@ export function createKindReconciles({
           apply: (object, step) =>
             applyTokenStep({ tokens, secrets, registry, recorder, relayUrl: endpoints.public }, object, step),
           writeStatus: (object, status) => tokens.writeStatus(object, status),
+          onEarlyStatus: () => earlyStatuses.written('RelayToken'),
         },
         enforcement,
         pendingTokens,
@@ -116,6 +121,7 @@ export function createKindReconciles({
               holderWaits.changed(keyOf(object.metadata));
           },
           writeStatus: (object, status) => certificates.writeStatus(object, status),
+          onEarlyStatus: () => earlyStatuses.written('ClientCertificate'),
         },
         enforcement,
         pendingCertificates,

@@ -7,6 +7,7 @@ import { systemClock } from '#operator/engine/clock.ts';
 import { ControllerMetrics } from '#operator/engine/metrics.ts';
 import type { FactStream } from '#operator/facts/fact-stream.ts';
 import { leaderWork } from '#operator/leader.ts';
+import { EarlyStatuses } from '#operator/reconcile/early-statuses.ts';
 import { OldCredentials } from '#operator/rotation/old-credentials.ts';
 import { createRelayState } from '#operator/relay-state.ts';
 import type { World } from '#operator/world/world.ts';
@@ -66,6 +67,7 @@ export function createOperator({ pool, keys, store, facts: stream, world, url, l
         ...state,
         world,
         oldCredentials: new OldCredentials(metrics),
+        earlyStatuses: new EarlyStatuses(metrics),
         mail: false,
         endpoints: { public: url, internal: url },
         // There is no cert-manager here that could sign.

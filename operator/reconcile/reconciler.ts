@@ -12,6 +12,8 @@ export type Kind<Snapshot extends { readonly object: { readonly status?: unknown
   plan(snapshot: Snapshot): Plan<Step, Status>;
   apply(object: Snapshot['object'], step: Step): Promise<void>;
   writeStatus(object: Snapshot['object'], status: Status): Promise<void>;
+  /** A status was written before all relays had answered. */
+  onEarlyStatus?(): void;
 };
 
 /** A status waits this long for the relays, so that one write says both Ready and Enforced. */
@@ -55,6 +57,7 @@ export function createReconcile<Snapshot extends { readonly object: { readonly s
       if (plan.status !== undefined && !sameMeaning(plan.status, snapshot.object.status)) {
         signal.throwIfAborted();
         await kind.writeStatus(snapshot.object, plan.status);
+        if (plan.pending === true) kind.onEarlyStatus?.();
       }
       return plan.outcome;
     }

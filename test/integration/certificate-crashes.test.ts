@@ -227,6 +227,7 @@ describe.each(SOURCES)('a client certificate by %s, whose operator is killed bef
         enforcement,
         uses,
         oldCredentials: new OldCredentials(new MetricsRegistry()),
+        earlyStatuses: { written: () => {} },
         endpoints,
         mail: true,
         allowedIssuers: parseAllowedIssuers('Issuer/*'),

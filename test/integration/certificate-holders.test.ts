@@ -45,6 +45,7 @@ beforeEach(async () => {
     enforcement,
     uses: { knownUntil: () => null, of: () => Promise.resolve(new Map()) },
     oldCredentials: new OldCredentials(new MetricsRegistry()),
+    earlyStatuses: { written: () => {} },
     endpoints: { public: url, internal: url },
     mail: false,
     allowedIssuers: [],

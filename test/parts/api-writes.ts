@@ -1,13 +1,15 @@
 import type { Installation, OperatorProcess } from './installation.ts';
 
 const LINE = /^rest_client_requests_total\{(.*)\} (\d+)$/;
+const EARLY = /^relay_operator_early_statuses_total\{kind="(\w+)"\} (\d+)$/;
 
 /** Writes by `METHOD resource`. */
 export type Writes = Readonly<Record<string, number>>;
 
 /**
  * What an operator costs an API server, counted where it sends: `rest_client_requests_total` of every operator process that runs. Leases are
- * the price of electing a leader and do not grow with the objects, so they are left out.
+ * the price of electing a leader and do not grow with the objects, so they are left out. So are statuses that waited in vain for the relays,
+ * which are written once more each: how many there are says how slow this machine is. The operator counts those itself.
  */
 export class ApiWrites {
   readonly #installation: () => Installation;
@@ -28,13 +30,19 @@ export class ApiWrites {
 
   async soFar(): Promise<Writes> {
     const counted: Record<string, number> = {};
-    for (const line of await this.metrics()) {
+    const lines = await this.metrics();
+    for (const line of lines) {
       const [, labels = '', count = '0'] = LINE.exec(line) ?? [];
       const { method = 'GET', resource = '' } = Object.fromEntries(
         [...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]),
       ) as Record<string, string>;
       if (method === 'GET' || resource === 'leases') continue;
       counted[`${method} ${resource}`] = (counted[`${method} ${resource}`] ?? 0) + Number(count);
+    }
+    for (const line of lines) {
+      const [, kind = '', count = '0'] = EARLY.exec(line) ?? [];
+      const what = `PATCH ${kind.toLowerCase()}s`;
+      if (kind !== '') counted[what] = (counted[what] ?? 0) - Number(count);
     }
     return counted;
   }
@@ -47,7 +55,7 @@ export class ApiWrites {
     );
   }
 
-  /** What an operation costs each of these, one after the other: the one in the middle, because a status that waited in vain for a slow machine is written twice. */
+  /** What an operation costs each of these, one after the other: the one in the middle. */
   async middle(names: readonly string[], operation: (name: string) => Promise<unknown>): Promise<Writes> {
     const costs: Writes[] = [];
     for (const name of names) {

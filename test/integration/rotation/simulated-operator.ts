@@ -97,6 +97,7 @@ export class SimulatedOperator implements AsyncDisposable {
       uses,
       endpoints: { public: URL_OF_RELAY, internal: URL_OF_RELAY },
       oldCredentials: { set: () => {} },
+      earlyStatuses: { written: () => {} },
       mail: true,
       allowedIssuers: [],
       now,
