@@ -16,6 +16,9 @@ import { selfSigned } from '#test/parts/certificate.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 
+// What a real API server makes of the rendered chart. Long, because the values that switch everything on, and what may then be in the pods, are
+// the measure of every case.
+
 const ROOT = join(import.meta.dirname, '../..');
 const CHART = join(ROOT, 'charts/relay-operator');
 const NAMESPACE = 'relay-system';
