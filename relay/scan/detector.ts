@@ -11,6 +11,8 @@ export type Span = { readonly start: number; readonly end: number };
  */
 export type Detector = {
   readonly name: DetectorName;
+  /** All that it finds are long stretches of digits (mayHaveStretch), which are looked for once for all such detectors. */
+  readonly ofDigits?: true;
   /** False: `find` would find nothing. Cheap, because it is asked of every event. */
   readonly mayOccur: (text: string) => boolean;
   /** In order, without overlaps. */

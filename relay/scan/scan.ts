@@ -1,6 +1,7 @@
 import type { DetectorName, ScanMode, ScanRules } from '#crds/secret-scanning.ts';
 import type { Detector, Span } from './detector.ts';
 import { detectors } from './detectors.ts';
+import { mayHaveStretch } from './digit-stretches.ts';
 import { jsonTokens, literalPositions, type JsonToken } from './json-tokens.ts';
 
 /** What one detector found in a text. Never holds it. */
@@ -46,7 +47,12 @@ export function scan(text: string, rules: ScanRules): Scanned {
 /** Almost every event ends here: none. An escape may hide an anchor, so in text with `\\u` all are. */
 function suspectsOf(text: string, rules: ScanRules): readonly Detector[] {
   const active = detectors.filter(({ name }) => rules[name] !== undefined);
-  return text.includes('\\u') ? active : active.filter(({ mayOccur }) => mayOccur(text));
+  if (text.includes('\\u')) return active;
+  let digits: boolean | undefined;
+  return active.filter(({ ofDigits, mayOccur }) => {
+    if (ofDigits === true && !(digits ??= mayHaveStretch(text))) return false;
+    return mayOccur(text);
+  });
 }
 
 /** One for each detector, in the order in which they first found something. */

@@ -38,6 +38,7 @@ const LIKELY_AT_ONCE = new RegExp(`^${BEGINNING}`);
 
 export const cardNumber: Detector = {
   name: 'cardNumber',
+  ofDigits: true,
   mayOccur: (text) => LIKELY_AT_ONCE.test(text) || LIKELY.test(text),
   find,
 };

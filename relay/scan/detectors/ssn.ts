@@ -15,6 +15,7 @@ const LIKELY = primed(
 
 export const ssn: Detector = {
   name: 'ssn',
+  ofDigits: true,
   mayOccur: (text) => LIKELY.test(text),
   find,
 };
