@@ -31,6 +31,13 @@ describe('X-Forwarded-For', () => {
     ['nor does an empty entry', '10.0.0.1', ['198.51.100.7,'], '10.0.0.1'],
     ['an old spelling is no address', '10.0.0.1', ['198.51.100.7, 0x0a.0.0.9'], '10.0.0.1'],
     ['a trusted proxy that forwards nothing', '10.0.0.1', [], '10.0.0.1'],
+    [
+      'a quote that the client opened does not swallow what the proxy added',
+      '10.0.0.1',
+      ['", 198.51.100.7'],
+      '198.51.100.7',
+    ],
+    ['nor do two', '10.0.0.1', ['"1.2.3.4, 198.51.100.7, 10.0.0.2"', '198.51.100.8'], '198.51.100.8'],
   ])('%s', (_, peer, forwarded, expected) => expect(xff(peer, ...forwarded)).toBe(expected));
 });
 
@@ -45,5 +52,11 @@ describe('Forwarded', () => {
     ['for=198.51.100.7;for=198.51.100.8', '10.0.0.1'],
     ['proto=https', '10.0.0.1'],
     ['for="198.51.100.7\\"', '10.0.0.1'],
+    // What a client leaves open does not swallow what the proxy added, and what it says as its host is no other address.
+    ['for="1.2.3.4, for=198.51.100.7', '198.51.100.7'],
+    ['for="1.2.3.4\\, for="[2001:db8::7]:4711";proto=https', '2001:db8::7'],
+    ['", for=198.51.100.7;host="a,b\\"c"', '198.51.100.7'],
+    ['for=198.51.100.7;host="a;for=1.2.3.4"', '198.51.100.7'],
+    ['for="1.2.3.4, for="10.0.0.2:80"', '10.0.0.2'],
   ])('%s: %s', (value, expected) => expect(rfc7239('10.0.0.1', value)).toBe(expected));
 });

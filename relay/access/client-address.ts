@@ -29,10 +29,11 @@ export function clientAddress(hops: Hops, header: ForwardingHeader, trusted: IpR
   const isTrusted = (address: IpAddress | undefined): boolean => address !== undefined && trusted.has(address);
   if (!isTrusted(peer)) return { address: peer, text: hops.peer, spoofed: hops.forwarded.length > 0 };
   let client: { readonly address: IpAddress | undefined; readonly text: string } = { address: peer, text: hops.peer };
-  const entries = hops.forwarded.flatMap((value) => splitList(value));
+  const isRfc7239 = header === 'forwarded';
+  const entries = hops.forwarded.flatMap((value) => (isRfc7239 ? splitOutsideQuotes(value, ',') : value.split(',')));
   for (let at = entries.length - 1; at >= 0; at -= 1) {
     const entry = entries[at] ?? '';
-    const text = header === 'forwarded' ? forwardedFor(entry) : withoutPort(entry);
+    const text = isRfc7239 ? forwardedFor(entry) : withoutPort(entry.trim());
     const address = text === undefined ? undefined : parseIpAddress(text);
     if (text === undefined || address === undefined) break;
     client = { address, text };
@@ -41,28 +42,36 @@ export function clientAddress(hops: Hops, header: ForwardingHeader, trusted: IpR
   return { ...client, spoofed: false };
 }
 
-/** At commas that are not inside of a quoted string (RFC 9110, 5.6.1 and 5.6.4). */
-function splitList(value: string): string[] {
-  if (!value.includes('"')) return value.split(',').map((part) => part.trim());
+/**
+ * At separators that are not inside of a quoted string (RFC 9110, 5.6.1 and 5.6.4). Read from the right, where the proxies that are trusted
+ * write: a quote that the client opened and did not close must not swallow what they added. X-Forwarded-For knows no quotes at all.
+ */
+function splitOutsideQuotes(value: string, separator: ',' | ';'): string[] {
   const parts: string[] = [];
   let quoted = false;
-  let from = 0;
-  for (let at = 0; at < value.length; at += 1) {
+  let end = value.length;
+  for (let at = value.length - 1; at >= 0; at -= 1) {
     const character = value.charAt(at);
-    if (character === '\\' && quoted) at += 1;
-    else if (character === '"') quoted = !quoted;
-    else if (character === ',' && !quoted) {
-      parts.push(value.slice(from, at).trim());
-      from = at + 1;
+    if (character === '"') quoted = quoted ? isEscaped(value, at) : true;
+    else if (character === separator && !quoted) {
+      parts.push(value.slice(at + 1, end));
+      end = at;
     }
   }
-  parts.push(value.slice(from).trim());
-  return parts;
+  parts.push(value.slice(0, end));
+  return parts.reverse();
+}
+
+/** By an odd number of backslashes before it. */
+function isEscaped(value: string, at: number): boolean {
+  let backslashes = 0;
+  while (value.charAt(at - 1 - backslashes) === '\\') backslashes += 1;
+  return backslashes % 2 === 1;
 }
 
 /** The `for` of one element of Forwarded (RFC 7239, 4 and 6): `for=192.0.2.60`, `for="[2001:db8::1]:4711"`. Twice is none. */
 function forwardedFor(element: string): string | undefined {
-  const pairs = element.split(';').map((pair) => /^\s*for\s*=\s*(.*?)\s*$/i.exec(pair)?.[1]);
+  const pairs = splitOutsideQuotes(element, ';').map((pair) => /^\s*for\s*=\s*(.*?)\s*$/i.exec(pair)?.[1]);
   const [only, ...others] = pairs.filter((value) => value !== undefined);
   if (only === undefined || others.length > 0) return undefined;
   const quoted = /^"(.*)"$/.exec(only);

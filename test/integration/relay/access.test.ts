@@ -321,6 +321,14 @@ describe('ipAllowlist', () => {
     expect(await get(relay, { ...bearer, ...from(value) })).toEqual({ status: 403, code: 'ip_not_allowed' });
   });
 
+  test.each(['", 198.51.100.7', '"203.0.113.9, 198.51.100.7', '203.0.113.9", "127.0.0.1, 198.51.100.7'])(
+    'does not take a client for its proxy because of what that passes on from it: %s',
+    async (value) => {
+      await allow({ ipAllowlist: ['127.0.0.0/8', '203.0.113.9'] });
+      expect(await get(relay, { ...bearer, ...from(value) })).toEqual({ status: 403, code: 'ip_not_allowed' });
+    },
+  );
+
   test.each([
     ['in two lines, as one list', ['x-FORWARDED-for: 203.0.113.9', 'X-Forwarded-For: 198.51.100.7'], '403'],
     ['in two lines, the client last', ['X-Forwarded-For: 198.51.100.7', 'X-Forwarded-For: 203.0.113.9'], '200'],
