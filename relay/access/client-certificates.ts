@@ -25,7 +25,8 @@ export type Disbelief = 'untrusted_peer' | 'proxy_unproven';
 export type ClientCertificatesParts = {
   readonly settings: CertificateSettings;
   readonly proxies: Pick<TrustedProxies, 'isBehind'>;
-  readonly ignored: (why: Disbelief) => void;
+  /** Called for each look at the request. */
+  readonly ignored: (request: IncomingMessage, why: Disbelief) => void;
 };
 
 /**
@@ -48,7 +49,7 @@ export class ClientCertificates {
     if (settings.headers.some((name) => request.headers[name] !== undefined)) {
       const disbelief = this.#disbelief(request, own);
       if (disbelief === undefined) return presentedIn(request.headers, settings.headers);
-      ignored(disbelief);
+      ignored(request, disbelief);
     }
     // A proxy's own certificate says nothing about its clients.
     return own === undefined || settings.proxyCertificates.has(own) ? undefined : { sha256: own };

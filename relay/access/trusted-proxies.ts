@@ -22,8 +22,8 @@ export type TrustedProxiesParts = {
   readonly header: ForwardingHeader;
   /** The other end of a connection, as PROXY protocol said. Default: the peer itself. */
   readonly peerOf?: (socket: Socket) => string;
-  /** A forwarding header came from somebody who may not send one. */
-  readonly ignored: () => void;
+  /** A forwarding header came from somebody who may not send one. Called for each look at the request. */
+  readonly ignored: (request: IncomingMessage) => void;
 };
 
 /** The header that no proxy of the installation writes. From a trusted one it is only ignored: it may have let its client's through. */
@@ -47,7 +47,7 @@ export class TrustedProxies {
     if (value === undefined && other === undefined && !needed) return undefined;
     const peer = this.#peerOf(request.socket);
     if (!this.#isTrusted(request.socket, peer)) {
-      if (value !== undefined || other !== undefined) ignored();
+      if (value !== undefined || other !== undefined) ignored(request);
       return needed ? parseIpAddress(peer) : undefined;
     }
     if (!needed) return undefined;

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { ForwardingHeader } from '../access/client-address.ts';
-import { ClientCertificates, type CertificateSettings } from '../access/client-certificates.ts';
+import { ClientCertificates, type CertificateSettings, type Disbelief } from '../access/client-certificates.ts';
 import type { IpRanges } from '../access/ip-ranges.ts';
 import { ProxyFront } from '../access/proxy-front.ts';
 import { TrustedProxies } from '../access/trusted-proxies.ts';
@@ -37,12 +37,12 @@ export class Callers {
       ranges: settings.trusted,
       header: settings.header,
       peerOf: (socket) => this.#front?.peerOf(socket) ?? socket.remoteAddress ?? '',
-      ignored: () => metrics.forwardingHeadersIgnored.inc(),
+      ignored: oncePerRequest(() => metrics.forwardingHeadersIgnored.inc()),
     });
     this.certificates = new ClientCertificates({
       settings: settings.certificates ?? NO_CERTIFICATE_HEADERS,
       proxies: this.proxies,
-      ignored: (reason) => metrics.certificateHeadersIgnored.inc({ reason }),
+      ignored: oncePerRequest((reason: Disbelief) => metrics.certificateHeadersIgnored.inc({ reason })),
     });
   }
 
@@ -64,4 +64,16 @@ export class Callers {
     }
     return { [Symbol.dispose]: () => this.#front?.[Symbol.dispose]() };
   }
+}
+
+/** A request that waits, for its body say, is looked at again; it is one attempt all the same. */
+function oncePerRequest<Why extends readonly unknown[]>(
+  count: (...why: Why) => void,
+): (request: IncomingMessage, ...why: Why) => void {
+  const counted = new WeakSet<IncomingMessage>();
+  return (request, ...why) => {
+    if (counted.has(request)) return;
+    counted.add(request);
+    count(...why);
+  };
 }

@@ -356,6 +356,21 @@ describe('ipAllowlist', () => {
     expect(await metrics.getSingleMetricAsString('relay_forwarding_headers_ignored_total')).toMatch(/ 20$/);
   });
 
+  test('one that is looked at again, because its body took long, is counted once', async () => {
+    const body = '{"name":"x","channel":"orders","data":""}';
+    const socket = connect(direct.port, '127.0.0.1');
+    const head = ['POST /apps/101/events HTTP/1.1', 'Host: relay', `Authorization: ${bearer.authorization}`];
+    const made = ['X-Forwarded-For: 203.0.113.9', 'Expect: 100-continue', `Content-Length: ${body.length}`];
+    let answer = '';
+    socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+    socket.write([...head, ...made, 'Connection: close', '\r\n'].join('\r\n'));
+    await eventually(() => answer.startsWith('HTTP/1.1 100'));
+    await allow({ ipAllowlist: ['127.0.0.1'] });
+    socket.write(body);
+    await eventually(() => answer.includes('HTTP/1.1 200'));
+    expect(await metrics.getSingleMetricAsString('relay_forwarding_headers_ignored_total')).toMatch(/ 1$/);
+  });
+
   test('only the one header that the platform chose counts', async () => {
     await using other = await world.relay(proxies('127.0.0.1', 'forwarded'));
     await allow({ ipAllowlist: ['203.0.113.9'] });
