@@ -65,8 +65,8 @@ export type RouteRule = { readonly scope: Scope; readonly appOf: AppOf };
 type Arriving = Omit<HttpVisit, 'body' | 'withinRate'> & { body: Buffer; withinRate: boolean };
 
 const NO_BODY = Buffer.alloc(0);
-/** A body that took longer may have outlived anything: an end by the clock, a country, a fence. */
-const BODY_MS = 1_000;
+/** What waited longer may have outlived anything: an end by the clock, a country. */
+const WAIT_MS = 1_000;
 
 /**
  * The door of one route: its head is judged before a byte of the body is read, the rest when it is there. Bodies are the raw bytes that
@@ -95,14 +95,15 @@ export class HttpGate {
     if (visit.method !== 'GET') {
       const body = await bodyOf(request, visit);
       await endOfTurn();
-      if (this.#isOutdated(visit)) {
-        visit = this.#arrive(request, params);
-        this.#judge(visit, 'arrival');
-      }
       visit.body = body;
     }
+    visit = this.#asOfNow(visit, request, params);
     this.#judge(visit, 'complete');
-    if (signed) await this.#count(visit, answer);
+    const counting = signed ? this.#count(visit, answer) : undefined;
+    if (counting !== undefined) {
+      await counting;
+      visit = this.#asOfNow(visit, request, params);
+    }
     if (visit.app !== undefined) {
       this.#parts.usage.of(visit.app.appId).apiCalls += 1;
       countRequest(this.#parts.credentialUses, visit.app, visit, request.headers);
@@ -111,17 +112,26 @@ export class HttpGate {
   }
 
   /**
-   * Whether its head would perhaps be judged otherwise now: who holds a body back must not be let in by a rule, or with a credential, that was
-   * there when it began.
+   * After a wait, for a body or for the store of the budgets: who was let in by a rule, or with a credential, that was there when it began must
+   * not be served when that is gone.
    */
+  #asOfNow(visit: Arriving, request: IncomingMessage, params: unknown): Arriving {
+    if (!this.#isOutdated(visit)) return visit;
+    const again: Arriving = { ...this.#arrive(request, params), body: visit.body };
+    this.#judge(again, 'arrival');
+    return again;
+  }
+
+  /** Whether its head would perhaps be judged otherwise now. */
   #isOutdated({ app, credential, token, certificate, registration, now }: HttpVisit): boolean {
     const { directory, wallClock } = this.#parts;
     return (
       app === undefined ||
+      directory.fenced() ||
       directory.appById(app.appId) !== app ||
       (credential.method === 'bearer' && directory.tokenByHash(credential.sha256) !== token) ||
       registrationOf(directory, app, certificate) !== registration ||
-      wallClock() - now >= BODY_MS
+      wallClock() - now >= WAIT_MS
     );
   }
 

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Rate } from '#crds/rate.ts';
 import { mintToken, MINT_BYTES } from '#crds/token-format.ts';
 import type { App } from '#relay/directory/directory.ts';
+import type { Lease, RateStore } from '#relay/limits/rate-store.ts';
 import type { Relay } from '#relay/relay.ts';
 import { DEFAULT_POLICY } from '#test/parts/app-policy.ts';
 import { MemoryWorld } from './memory-relay.ts';
@@ -40,10 +41,34 @@ const get = (at: Relay, headers: Record<string, string> = bearer(), path = '/cha
   fetch(`http://127.0.0.1:${at.port}/api/v1/apps/101${path}`, { headers });
 const statuses = async (requests: readonly Promise<Response>[]): Promise<number[]> =>
   (await Promise.all(requests)).map(({ status }) => status).toSorted((a, b) => a - b);
+const statusOf = ({ status }: { readonly status: number }): number => status;
 const connectTo = ({ port }: Relay): TestClient =>
   new TestClient(`ws://127.0.0.1:${port}/app/appkey?protocol=7&client=test&version=1`);
 
 describe('requests', () => {
+  test.each([
+    ['a signed event', () => serverSdk(relay.port).trigger('orders', 'late', '').then(statusOf, statusOf)],
+    ['a question by bearer token', async () => statusOf(await get(relay))],
+  ])('%s that waited for the budget is judged by the rules of then', async (_, ask) => {
+    const asked = Promise.withResolvers<void>();
+    const answered = Promise.withResolvers<Lease>();
+    const rateStore: RateStore = {
+      lease: () => {
+        asked.resolve();
+        return answered.promise;
+      },
+      replicas: () => 1,
+    };
+    await relay[Symbol.asyncDispose]();
+    relay = await world.relay({}, { rateStore });
+    await world.directory.setApp({ limits: limits(rate(4)) });
+    const answer = ask();
+    await asked.promise;
+    await world.directory.setApp({ limits: limits(rate(4)), enabled: false });
+    answered.resolve({ granted: 1, left: 3 });
+    expect(await answer).toBe(403);
+  });
+
   test('without a limit no header speaks of one', async () => {
     const { headers } = await get(relay);
     expect([...headers.keys()].filter((name) => /ratelimit|retry/.test(name))).toEqual([]);
