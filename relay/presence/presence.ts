@@ -9,12 +9,12 @@ import type { Counted } from '../occupancy/occupancy.ts';
  * - keep the limit exact over all replicas that reach the store;
  * - remove the members of a replica that died within 10 s, and tell what changed meanwhile when the store was away or lost everything.
  *
- * An adapter MUST NOT reject or wait long because the store is away: a join then succeeds with the members that are known here.
+ * An adapter MUST NOT reject or wait long because the store is away: a join is then judged by the members that are known here.
  */
 export interface Presence {
   /**
    * Counts the socket as one of the user's. Call it when the bus has the channel, and before the socket is among those that the listener
-   * tells. A socket that goes away meanwhile MUST be taken back with `leave`, whatever this answers.
+   * tells. A socket that goes away meanwhile, or finds the channel full, MUST be taken back with `leave`, once.
    * @param limit most distinct users of the channel.
    */
   join(appId: string, channel: string, socketId: string, member: Member, limit: number): Promise<Joining>;

@@ -39,9 +39,10 @@ export class SharedPresence implements Presence {
     const field = memberField(channel, userId);
     if (view.version === undefined) this.#writer.wantRoster(appId, channel);
     if (isIn && view.version !== undefined) this.#writer.changed(appId, field);
-    else if ((await this.#writer.member(appId, field, limit)) === 'full') {
-      this.leave(appId, channel, socketId, userId);
-      return { outcome: 'full' };
+    else {
+      const outcome = await this.#writer.member(appId, field, limit);
+      // Not taken back here: the socket may be joining anew meanwhile, and this would be that one's place.
+      if (outcome === 'full' || (outcome === 'away' && isFull(view, userId, limit))) return { outcome: 'full' };
     }
     if (this.#local.letIn(appId, channel, userId, socketId)) this.#hereChanged(appId, channel, userId);
     return {
@@ -159,6 +160,10 @@ export class SharedPresence implements Presence {
     }
   }
 }
+
+/** As far as is known here: that the store is away opens no door. */
+const isFull = ({ members }: RosterView, userId: string, limit: number): boolean =>
+  members.size >= limit && !members.has(userId);
 
 const HEADS_AT_ONCE = 200;
 

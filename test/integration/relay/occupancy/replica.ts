@@ -76,7 +76,7 @@ export class Replica implements AsyncDisposable {
     const member: Member = { userId, info: JSON.stringify({ name: userId }) };
     const joining = await this.state.presence.join(socket.appId, channel, socket.id, member, limit);
     if (joining.outcome === 'full' || socket.gone) {
-      if (socket.gone) this.state.presence.leave(socket.appId, channel, socket.id, userId);
+      this.state.presence.leave(socket.appId, channel, socket.id, userId);
       this.#bus.unsubscribe(socket.appId, channel);
       return false;
     }
