@@ -22,6 +22,8 @@ export type AppParts = HttpGateParts &
 /** Slow-loris: a client has this long for its headers and for the whole request, in milliseconds. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** How often node looks for those whose time is over; by default so seldom that they have up to 30 s more. */
+const TIMEOUT_CHECK_MS = 1_000;
 /** Above what load balancers keep idle connections for (60 s), so that it is they who close. */
 const KEEP_ALIVE_MS = 65_000;
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -41,6 +43,7 @@ export function createApp(parts: AppParts): FastifyInstance {
     http: {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       // Others, such as curl's offer of h2c, are served as plain requests (RFC 9110, 7.8: a server may ignore Upgrade).
       shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
     },

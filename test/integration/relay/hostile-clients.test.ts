@@ -212,6 +212,16 @@ describe('malformed HTTP', () => {
   });
 });
 
+test('a client that does not come to the end of its headers is not waited for', async () => {
+  const socket = connect(relay.port, '127.0.0.1');
+  let answer = '';
+  socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+  socket.write('GET /apps/101/channels HTTP/1.1\r\nHost: x\r\nX-Slow: ');
+  await eventually(() => answer.includes('request_timeout'), { timeout: 20_000 });
+  expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+  socket.destroy();
+});
+
 describe('a body that is held back', () => {
   const event = '{"name":"late","channel":"orders","data":""}';
   test.each<[string, () => Promise<void>, number, string]>([
