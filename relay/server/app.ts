@@ -12,6 +12,7 @@ import { countRefusal, type RelayMetrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
 import { bareRefusal, Refused, sendRefusal } from './refuse.ts';
 import { requestIds } from './request-id.ts';
+import { limitPipelining } from './pipelining.ts';
 
 export type AppParts = HttpGateParts &
   EndpointParts & {
@@ -59,6 +60,7 @@ export function createApp(parts: AppParts): FastifyInstance {
       sendRefusal(takenOver(request, reply), metrics, new Refused('request_malformed')),
   });
 
+  limitPipelining(app.server, () => countRefusal(metrics, 'http', 'slow_consumer'));
   // Node would refuse what it does not know of Expect with an answer of its own. Nothing has to be expected of us (RFC 9110, 10.1.1).
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   // Of the answers that are Fastify's own.
@@ -84,11 +86,12 @@ export function createApp(parts: AppParts): FastifyInstance {
     failed(refused, request, takenOver(request, reply));
   });
 
-  let document: string | undefined;
+  // As bytes, which all who are slow to take it share.
+  let document: Buffer | undefined;
   void app.register((scope, _options, done) => {
     scope.get(OPENAPI_PATH, (request, reply) => {
       if (tlsMissing(request.raw)) return sendRefusal(takenOver(request, reply), metrics, new Refused('tls_required'));
-      document ??= JSON.stringify(openApiDocument(endpoints));
+      document ??= Buffer.from(JSON.stringify(openApiDocument(endpoints)));
       return reply.type('application/json').header('cache-control', 'public, max-age=300').send(document);
     });
     done();

@@ -390,6 +390,34 @@ test('a client that floods the relay is read more slowly; nothing of it is lost,
   );
 });
 
+describe('requests without waiting for answers', () => {
+  const metrics = async (): Promise<string> => (await fetch(`http://127.0.0.1:${relay.metricsPort}/metrics`)).text();
+  const asking = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+
+  test('are served in their order', async () => {
+    const paths = Array.from({ length: 32 }, (_, n) => (n % 2 === 0 ? '/nowhere' : '/apps/101/channels'));
+    const answer = await raw(paths.map(asking).join('') + head('GET', '/apps/999/channels'));
+    const statuses = [...answer.matchAll(/HTTP\/1\.1 \d{3} .*?"code":"([a-z_]+)"/gs)].map(([, code]) => code);
+    const codes = paths.map((path) => (path === '/nowhere' ? 'path_unknown' : 'authentication_required'));
+    expect(statuses).toEqual([...codes, 'app_unknown']);
+  });
+
+  test('are not kept in memory by the thousand for a client that does not read', async () => {
+    const socket = connect(relay.port, '127.0.0.1');
+    let closed = false;
+    socket.on('error', () => undefined);
+    socket.on('close', () => (closed = true));
+    socket.pause();
+    socket.write(asking('/openapi.json').repeat(60) + asking('/').repeat(2_000));
+    await eventually(async () =>
+      (await metrics()).includes('relay_refusals_total{door="http",code="slow_consumer"} 1'),
+    );
+    socket.resume();
+    await eventually(() => closed);
+    await nextClientIsServed();
+  });
+});
+
 describe('slow consumers', () => {
   test('a client that stops reading is dropped, others get everything, memory does not grow', async () => {
     await using slow = await TestClient.connected(relay.port);
