@@ -34,6 +34,8 @@ export type Signin = {
 /** Signs sockets in as users, who are then counted, found and watched over all replicas. */
 export class Users {
   readonly #parts: UsersParts;
+  /** Sockets whose sign-in the bus has not taken yet. */
+  readonly #subscribing = new WeakMap<UserSocket, Promise<unknown>>();
 
   constructor(parts: UsersParts) {
     this.#parts = parts;
@@ -49,9 +51,12 @@ export class Users {
     if (former === undefined) {
       registry.join(socket, channel);
       occupancy.changed(socket.appId, channel);
-      await bus.subscribe(socket.appId, channel);
-      if (!isCurrent()) return;
+      this.#subscribing.set(socket, bus.subscribe(socket.appId, channel));
     }
+    // Also one that signs in again has its success only then.
+    await this.#subscribing.get(socket);
+    this.#subscribing.delete(socket);
+    if (!isCurrent()) return;
     socket.send(signinSuccess(userData));
     const enabled = directory.appById(socket.appId)?.channels.watchlists === true;
     if (enabled && user.watchlistCut) {
