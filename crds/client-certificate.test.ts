@@ -47,7 +47,7 @@ describe('ClientCertificate', () => {
     [
       'a SHA-1',
       fingerprint('ab'.repeat(20)),
-      'spec.fingerprint.sha256: must be a SHA-256 fingerprint, 64 hex digits with or without colons, as openssl x509 -noout -fingerprint -sha256 prints it; 40 digits are a SHA-1, found "abababababababababababababababababababab"',
+      'spec.fingerprint.sha256: must be a SHA-256 fingerprint, 64 hex digits with or without colons: what openssl x509 -noout -fingerprint -sha256 prints after the =; 40 digits are a SHA-1, found "abababababababababababababababababababab"',
     ],
     ['days', issue({ duration: '90d' }), 'write 2160h instead of 90d, found "90d"'],
     [

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, durationMs } from './duration.ts';
+import { duration, DURATION_FORM, durationMs } from './duration.ts';
 import { conditions, objectName, type Resource } from './resource.ts';
 import type { TransitionRule } from './transition-rule.ts';
 
@@ -19,8 +19,8 @@ const atLeast = (least: string) =>
   rule(
     duration,
     // What is no duration has its message already.
-    (text) => durationMs(text) === 0 || durationMs(text) >= durationMs(least),
-    `duration(self) >= duration('${least}')`,
+    (text) => !duration.safeParse(text).success || durationMs(text) >= durationMs(least),
+    `!self.matches('${DURATION_FORM}') || duration(self) >= duration('${least}')`,
     `must be at least ${least}: cert-manager takes no less`,
   );
 
@@ -74,8 +74,10 @@ const issue = rule(
     privateKey: privateKey.optional(),
   }),
   ({ duration: life = DEFAULT_DURATION, renewBefore }) =>
-    renewBefore === undefined || durationMs(renewBefore) < durationMs(life),
-  `!has(self.renewBefore) || duration(self.renewBefore) < duration(has(self.duration) ? self.duration : '${DEFAULT_DURATION}')`,
+    // What is no duration has its message already.
+    [life, renewBefore].some((text) => !duration.safeParse(text).success) ||
+    durationMs(renewBefore ?? '') < durationMs(life),
+  `!has(self.renewBefore) || !self.renewBefore.matches('${DURATION_FORM}') || (has(self.duration) && !self.duration.matches('${DURATION_FORM}')) || duration(self.renewBefore) < duration(has(self.duration) ? self.duration : '${DEFAULT_DURATION}')`,
   `renewBefore must be shorter than duration (${DEFAULT_DURATION} when that is left out)`,
 );
 
@@ -110,15 +112,16 @@ const certificate = rule(
 const SHA256 = '^([0-9A-Fa-f]{64}|([0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2})$';
 const fingerprint = z.strictObject({
   sha256: rule(
-    z.string().max(95),
+    // Longer than any fingerprint, so that a whole line of openssl is told what to write and not how long it is.
+    z.string().max(128),
     (text) => new RegExp(SHA256).test(text),
     `self.matches('${SHA256}')`,
-    'must be a SHA-256 fingerprint, 64 hex digits with or without colons, as openssl x509 -noout -fingerprint -sha256 prints it; 40 digits are a SHA-1',
+    'must be a SHA-256 fingerprint, 64 hex digits with or without colons: what openssl x509 -noout -fingerprint -sha256 prints after the =; 40 digits are a SHA-1',
   ).describe('Of the certificate in DER: 64 hex digits in any case, with or without colons.'),
   notAfter: z.iso
     .datetime({ offset: true, error: 'must be a time with a zone, such as "2027-01-01T00:00:00Z"' })
+    .max(64)
     .optional()
-    .meta({ format: 'date-time' })
     .describe('From then on it is refused. Default: never, for nothing but the certificate itself says when it ends.'),
 });
 

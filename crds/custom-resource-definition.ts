@@ -75,13 +75,37 @@ function fieldPath(field: string): string {
 }
 
 function structural(schema: z.ZodType): Json {
-  return clean(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }));
+  return clean(
+    z.toJSONSchema(schema, {
+      target: 'openapi-3.0',
+      io: 'input',
+      override: ({ zodSchema, jsonSchema }) => sayPattern(zodSchema, jsonSchema),
+    }),
+  );
+}
+
+/** Nothing that a pattern of ours takes. */
+const NO_MATCH = '\0';
+
+/**
+ * A pattern becomes a rule with the message that zod has for it: of a `pattern` the API server repeats the expression and does not say what to
+ * write. A date-time loses its format with it. That would be checked first, and in the API server's own words; besides, it takes times that
+ * JavaScript cannot read (`+99:99`, `,5Z`, a small `t`), which the pattern does not.
+ */
+function sayPattern(schema: z.core.$ZodType, node: Json): void {
+  const { pattern } = node;
+  if (typeof pattern !== 'string') return;
+  const message = z.safeParse(schema, NO_MATCH).error?.issues.find(({ code }) => code === 'invalid_format')?.message;
+  if (message === undefined) throw new Error(`a pattern without a message: ${pattern}`);
+  delete node['pattern'];
+  delete node['format'];
+  // A string of CEL is written as one of JSON.
+  node['x-kubernetes-validations'] = [{ rule: `self.matches(${JSON.stringify(pattern)})`, message }];
 }
 
 /**
  * What zod writes and a structural schema forbids: `additionalProperties: false` beside properties (unknown fields are pruned, kubectl
- * reports them), the safe-integer bounds of z.int(), and `propertyNames`. The pattern of a date-time stays: the API server's own idea of that
- * format takes times that JavaScript cannot read (`+99:99`, `,5Z`, a small `t`).
+ * reports them), the safe-integer bounds of z.int(), and `propertyNames`.
  */
 function clean(node: Json): Json {
   const result: Json = {};

@@ -34,8 +34,8 @@ export const relayTokenSpec = z.strictObject({
     ),
   expiresAt: z.iso
     .datetime({ offset: true, error: 'must be a time with a zone, such as "2027-01-01T00:00:00Z"' })
+    .max(64)
     .optional()
-    .meta({ format: 'date-time' })
     .describe('A hard end, without grace: from then on every token of this object is refused.'),
   limits: z
     .strictObject({
