@@ -104,9 +104,20 @@ function flagOf(name: string): string {
 
 function help(schema: z.ZodObject, summary: string): string {
   const lines = Object.keys(schema.shape).map(
-    (name) => `  --${flagOf(name)}, ${name}\n      ${describe(schema, name)}`,
+    (name) => `  --${flagOf(name)}, ${name}\n      ${describe(schema, name)}${withoutIt(schema, name)}`,
   );
   return `${summary}\n\nEach setting is a flag or an environment variable:\n\n${lines.join('\n')}\n`;
+}
+
+/** What holds when a setting is not given, where its description does not say it. */
+function withoutIt(schema: z.ZodObject, name: string): string {
+  const field: unknown = schema.shape[name];
+  if (!(field instanceof z.ZodType) || /Default: /.test(describe(schema, name))) return '';
+  const { success, data } = field.safeParse(undefined);
+  const end = describe(schema, name).endsWith('.') ? '' : '.';
+  if (!success) return `${end} Required.`;
+  const said = typeof data === 'number' || (typeof data === 'string' && data !== '');
+  return `${end} Default: ${said ? data : 'none'}.`;
 }
 
 function describe(schema: z.ZodObject, name: string): string {

@@ -8,6 +8,7 @@ const ENVIRONMENT = {
   RELAY_PUBLIC_URL: 'https://relay.example.com',
   ENCRYPTION_KEYS: KEYS,
   DIRECTORY_KEYS: KEYS,
+  KUBERNETES_SERVICE_HOST: '10.96.0.1',
 };
 
 test.each([
@@ -71,4 +72,37 @@ test('the secrets of notifications do not print', () => {
   });
   expect(result).toMatchObject({ settings: { SMTP_URL: { host: 'mail.example.com', port: 465, tls: 'Implicit' } } });
   expect(JSON.stringify(result)).not.toContain('hunter2');
+});
+
+test.each([
+  ['mysql://db/relay', /must start with postgres:/],
+  ['postgres://operator:x#hunter2@db/relay', /in user and password %40 stands for @, .*%23 for #/],
+  ['postgres://operator:x/hunter2@db/relay', /must be postgres:\/\/user:password@host/],
+  // Taken as it stands, that is host `operator` with port 12.
+  ['postgres://operator:12/hunter2@db/relay', /%2F for \//],
+  ['postgres://operator:hunter2:5432/relay', /must be postgres:\/\/user:password@host/],
+  ['postgres:///relay?user=hunter2', /must name a host/],
+])('DATABASE_URL=%s is refused at start, and not when it is first used', (url, message) => {
+  const result = readConfig([], { ...ENVIRONMENT, DATABASE_URL: url });
+  expect(result.kind === 'invalid' ? result.text : '').toMatch(message);
+  expect(JSON.stringify(result)).not.toContain('hunter2');
+});
+
+test.each(['postgresql://db', 'postgres://u:p%2Fq@db:5432/relay?sslmode=require', 'postgres:///relay?host=/run/pg'])(
+  'DATABASE_URL=%s is taken',
+  (url) => {
+    expect(readConfig([], { ...ENVIRONMENT, DATABASE_URL: url }).kind).toBe('settings');
+  },
+);
+
+test.each([
+  [{ WATCH_NAMESPACES: 'shop;billing' }, /WATCH_NAMESPACES: must be names of namespaces with commas between/],
+  [{ POD_NAMESPACE: 'Relay' }, /POD_NAMESPACE: must be the name of a namespace/],
+  [{ LEASE_NAME: 'Relay Operator' }, /LEASE_NAME: must be a lowercase DNS name/],
+  [{ KUBECONFIG: '/nowhere/config' }, /KUBECONFIG: the file cannot be read \(ENOENT\)/],
+  [{ KUBECONFIG: import.meta.filename }, /KUBECONFIG: the file (is no kubeconfig|has no current cluster)/],
+  [{ KUBERNETES_SERVICE_HOST: undefined }, /^KUBECONFIG: is required outside of a cluster/],
+])('%o is refused by name', (settings, message) => {
+  const result = readConfig([], { ...ENVIRONMENT, ...settings });
+  expect(result.kind === 'invalid' ? result.text : '').toMatch(message);
 });

@@ -11,8 +11,10 @@ import {
   type LinkTls,
 } from '#crds/link-tls.ts';
 import { mailAddress } from '#crds/mail-address.ts';
+import { objectName } from '#crds/resource.ts';
 import { commonSettings, parsedBy, port, readSettings, type SettingsResult } from '#crds/settings.ts';
 import { parseAllowedIssuers } from './client-certificate/allowed-issuers.ts';
+import { kubeConfigOf } from './kubernetes/kubeconfig.ts';
 import { parseSmtpUrl } from './mail/smtp-server.ts';
 import { parseWebhookUrl } from './slack/webhook-url.ts';
 
@@ -26,18 +28,22 @@ const httpUrl = z
 
 const readText = (path: string): string => readFileSync(path, 'utf8');
 
+const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
 const namespaces = z
   .string()
   .default('')
   .transform((text) => [...new Set(text.split(',').map((name) => name.trim()))].filter((name) => name !== ''))
+  .refine((names) => names.every((name) => NAMESPACE.test(name)), {
+    error: 'must be names of namespaces with commas between, such as shop,billing',
+  })
   .describe('Namespaces to serve, with commas between. Default: all.');
 
 /** Every setting of the operator. */
 const settings = z.object({
-  DATABASE_URL: parsedBy((text) => {
-    if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('must start with postgres:// or postgresql://');
-    return new Secret(text);
-  }).describe('PostgreSQL 14 or newer: postgres://user:password@host:5432/database. The operator creates its tables.'),
+  DATABASE_URL: parsedBy(databaseUrl).describe(
+    'PostgreSQL 14 or newer: postgres://user:password@host:5432/database. The operator creates its tables.',
+  ),
   DATABASE_TLS_CA_FILE: pemFile(
     readText,
     'The authorities that may vouch for PostgreSQL, a PEM file. With any DATABASE_TLS setting plaintext is not spoken.',
@@ -69,16 +75,22 @@ const settings = z.object({
     .describe(
       'Who may sign the certificates that ClientCertificates ask cert-manager for: Kind/name with commas between, * for every name, such as Issuer/*,ClusterIssuer/internal-ca; or none. Default: Issuer/*, the Issuers of the same namespace.',
     ),
-  KUBECONFIG: z.string().optional().describe('A kubeconfig file. Default: the service account of the pod.'),
+  KUBECONFIG: parsedBy((path) => {
+    kubeConfigOf(path);
+    return path;
+  })
+    .optional()
+    .describe('A kubeconfig file. Default: the service account of the pod.'),
   POD_NAMESPACE: z
     .string()
+    .regex(NAMESPACE, 'must be the name of a namespace')
     .default(podNamespace)
     .describe('Where the Lease is, and the pods of the relay. Default: the namespace of the pod.'),
   POD_NAME: z
     .string()
     .default(() => hostname())
     .describe('Names this process in the Lease and in events. Default: the host name.'),
-  LEASE_NAME: z.string().default('relay-operator').describe('The Lease by which operators elect their leader.'),
+  LEASE_NAME: objectName.default('relay-operator').describe('The Lease by which operators elect their leader.'),
   CONCURRENCY: z.coerce
     .number()
     .int()
@@ -115,7 +127,7 @@ export function readConfig(
     'The operator: turns RelayApp, RelayToken and ClientCertificate manifests into registered, enforced credentials.';
   const result = readSettings(settings, { summary, args, environment });
   if (result.kind !== 'settings') return result;
-  const contradiction = contradictionIn(result.settings);
+  const contradiction = contradictionIn(result.settings) ?? outsideOfCluster(result.settings, environment);
   return contradiction === undefined ? result : { kind: 'invalid', text: `${contradiction}\n` };
 }
 
@@ -141,6 +153,16 @@ function contradictionIn(config: OperatorConfig): string | undefined {
   return redisTlsContradiction(config) ?? mailContradiction(config);
 }
 
+/** The kubelet says in every pod where the API server is; KubeConfig takes it from there. */
+function outsideOfCluster(
+  { KUBECONFIG }: OperatorConfig,
+  environment: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  return KUBECONFIG === undefined && environment['KUBERNETES_SERVICE_HOST'] === undefined
+    ? 'KUBECONFIG: is required outside of a cluster, such as ~/.kube/config'
+    : undefined;
+}
+
 function mailContradiction({ SMTP_URL, SMTP_FROM, SMTP_TLS_CA_FILE }: OperatorConfig): string | undefined {
   if (SMTP_URL === undefined)
     return SMTP_FROM === undefined && SMTP_TLS_CA_FILE === undefined
@@ -159,6 +181,19 @@ export function processConfig(): OperatorConfig {
   const stream = result.kind === 'help' ? process.stdout : process.stderr;
   stream.write(result.text);
   process.exit(result.kind === 'help' ? 0 : 2);
+}
+
+/** @returns the URL, which `pg` parses again. It takes more than the standard does; what it takes and then looks up elsewhere is refused. */
+function databaseUrl(text: string): Secret {
+  if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('must start with postgres:// or postgresql://');
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  // An unencoded / in a password ends the host before it.
+  if (url === undefined || url.pathname.includes('@'))
+    throw new Error(
+      'must be postgres://user:password@host:5432/database, where in user and password %40 stands for @, %2F for /, %23 for # and %3F for ?',
+    );
+  if (url.hostname === '' && !url.searchParams.has('host')) throw new Error('must name a host');
+  return new Secret(text);
 }
 
 function isOrigin({ pathname, search, hash, username, password }: URL): boolean {

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { KubeConfig } from '@kubernetes/client-node';
 import type pg from 'pg';
 import { pino, type Logger } from 'pino';
 import { collectDefaultMetrics, Registry as MetricsRegistry } from 'prom-client';
@@ -18,6 +17,7 @@ import { OutageLog } from './engine/outage-log.ts';
 import { KubernetesClient } from './kubernetes/client.ts';
 import { Connection } from './kubernetes/connection.ts';
 import { eventSink } from './kubernetes/event-sink.ts';
+import { kubeConfigOf } from './kubernetes/kubeconfig.ts';
 import { KUBERNETES_BACKEND } from './kubernetes/kubernetes-error.ts';
 import { leaseLock } from './kubernetes/lease-lock.ts';
 import { kubernetesPodLook } from './kubernetes/pod-look.ts';
@@ -87,7 +87,7 @@ export function createContext(config: OperatorConfig, overrides: OperatorOverrid
   const redis = connectRedis({ ...redisAt, log, name: 'directory', outages });
   const subscriber = connectRedis({ ...redisAt, log, name: 'directory-reports', outages });
 
-  const connection = new Connection(kubeConfig(config), systemClock);
+  const connection = new Connection(kubeConfigOf(config.KUBECONFIG), systemClock);
   const client = new KubernetesClient({
     connection,
     fieldManager: FIELD_MANAGER,
@@ -211,11 +211,4 @@ function notificationChannels(config: OperatorConfig): ReadonlyMap<ChannelName, 
     channels.set('Mail', createSmtpChannel({ server, from, ca: ca?.reveal() }));
   if (url !== undefined) channels.set('Webhook', createWebhookChannel(url));
   return channels;
-}
-
-function kubeConfig({ KUBECONFIG }: OperatorConfig): KubeConfig {
-  const config = new KubeConfig();
-  if (KUBECONFIG === undefined) config.loadFromCluster();
-  else config.loadFromFile(KUBECONFIG);
-  return config;
 }

@@ -28,9 +28,14 @@ test('a config prints without its secrets', () => {
   expect(JSON.stringify(result)).not.toMatch(/hunter2|AQEB|proxysecret/);
 });
 
-test('help names every setting', () => {
+test('help names every setting, and what holds without it', () => {
   const result = readConfig(['--help'], {});
-  expect(result.kind === 'help' ? result.text : '').toMatch(/--redis-url, REDIS_URL[\s\S]*--relay-drain-seconds/);
+  const text = result.kind === 'help' ? result.text : '';
+  expect(text).toMatch(/--redis-url, REDIS_URL[\s\S]*--relay-drain-seconds/);
+  expect(text).toMatch(/, RELAY_MAX_UNSENT_BYTES\n.* Default: 1048576\.\n/);
+  expect(text).toMatch(/, DIRECTORY_KEYS\n.* -base64 32\. Required\.\n/);
+  const described = [...text.matchAll(/^ {2}--\S+, [A-Z_]+\n {6}(.*)$/gm)].map(([, line = '']) => line);
+  expect(described.filter((line) => !/ (Required\.|Default: .*\.)$/.test(line))).toEqual([]);
 });
 
 const proxies = { TRUSTED_PROXIES: '10.0.0.0/8' };

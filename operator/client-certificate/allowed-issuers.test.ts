@@ -26,3 +26,10 @@ test.each(['*', 'Issuer', 'Issuer/', '/ca', 'Issuer/a/b', 'Issuer /a', 'none,Iss
     expect(() => parseAllowedIssuers(setting)).toThrow('must be Kind/name with commas between');
   },
 );
+
+test.each(['clusterissuer/internal-ca', 'ClusterIssuers/*', 'AWSPCAClusterIssuer/prod'])(
+  '%j is refused: it would allow nobody',
+  (setting) => {
+    expect(() => parseAllowedIssuers(setting)).toThrow('cert-manager.io has the kinds Issuer and ClusterIssuer');
+  },
+);

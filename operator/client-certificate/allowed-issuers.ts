@@ -4,6 +4,9 @@ import type { IssuerRef } from '#crds/client-certificate.ts';
 type AllowedIssuer = { readonly kind: string; readonly group: string; readonly name: string | null };
 export type AllowedIssuers = readonly AllowedIssuer[];
 
+const CERT_MANAGER = 'cert-manager.io';
+const OWN_KINDS = new Set(['Issuer', 'ClusterIssuer']);
+
 const FORM = /^([A-Za-z][A-Za-z0-9]*)(?:\.([a-z0-9][-a-z0-9.]*))?\/(\*|[a-z0-9][-a-z0-9.]*)$/;
 
 /**
@@ -16,9 +19,13 @@ export function parseAllowedIssuers(text: string): AllowedIssuers {
   return entries
     .filter((entry) => entry !== '')
     .map((entry) => {
-      const [, kind, group = 'cert-manager.io', name] = FORM.exec(entry) ?? [];
+      const [, kind, group = CERT_MANAGER, name] = FORM.exec(entry) ?? [];
       if (kind === undefined || name === undefined)
         throw new Error('must be Kind/name with commas between, such as Issuer/*,ClusterIssuer/internal-ca, or none');
+      if (group === CERT_MANAGER && !OWN_KINDS.has(kind))
+        throw new Error(
+          `${CERT_MANAGER} has the kinds Issuer and ClusterIssuer: the group of others stands after the kind, such as AWSPCAIssuer.awspca.cert-manager.io/prod`,
+        );
       return { kind, group, name: name === '*' ? null : name };
     });
 }

@@ -294,7 +294,8 @@ describeOnControlPlane('the chart', (cluster) => {
       key,
       value?.startsWith('/etc/relay-operator/') === true ? pem : value,
     ]);
-    const given = { ...Object.fromEntries(mounted), ...SECRETS };
+    // The kubelet adds it to every container.
+    const given = { ...Object.fromEntries(mounted), ...SECRETS, KUBERNETES_SERVICE_HOST: '10.96.0.1' };
     const help = readConfig(['--help'], {});
     if (help.kind !== 'help') throw new Error('no help');
     const ours = pod(objects, name).containers[0].env.filter((variable) => variable.name !== 'NODE_EXTRA_CA_CERTS');

@@ -118,6 +118,7 @@ describe('PostgreSQL', () => {
 
   test('the settings of the operator name the files', async () => {
     const result = readOperatorConfig([], {
+      KUBERNETES_SERVICE_HOST: '10.96.0.1',
       DATABASE_URL: postgres.url,
       DATABASE_TLS_CA_FILE: join(files, 'ca.crt'),
       DATABASE_TLS_CERT_FILE: join(files, 'ours.crt'),
