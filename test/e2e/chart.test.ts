@@ -193,6 +193,28 @@ describeOnControlPlane('the chart', (cluster) => {
       /\/relay\/clientCertHeaders/,
     ],
     ['mail from nobody', { notifications: { mail: { urlFrom: { name: 'n', key: 'SMTP_URL' } } } }, /mail\.from/],
+    [
+      'mail by no server',
+      { notifications: { mail: { from: 'relay@example.com' } } },
+      /mail\.from.*mail\.urlFrom\.name/,
+    ],
+    [
+      'a certificate of ours in no Secret',
+      { links: { database: { clientCertificate: true } } },
+      /links\.database\.clientCertificate: set links\.database\.secretName/,
+    ],
+    [
+      'a request for certificates without TLS',
+      { relay: { tls: { clientCertificates: true } } },
+      /relay\.tls\.clientCertificates: set relay\.tls\.secretName/,
+    ],
+    ['TLS that nobody can have', { relay: { tls: { required: true } } }, /relay\.tls\.required: set relay\.tls/],
+    ['headers of no proxy', { relay: { proxyProtocol: true } }, /relay\.proxyProtocol.*set relay\.trustedProxies/],
+    [
+      'certificates that no proxy is asked for',
+      { relay: { trustedProxies: ['10.0.0.0/8'], proxyCertificates: ['ab'.repeat(32)] } },
+      /relay\.proxyCertificates: set relay\.tls\.clientCertificates/,
+    ],
     ['a secret in place of a reference', { secrets: { databaseUrl: 'postgres://x' } }, /\/secrets\/databaseUrl/],
   ])('refuses %s and says where it stands', async (_name, values, message) => {
     await expect(renderChart(cluster, { namespace: NAMESPACE, values })).rejects.toThrow(message);

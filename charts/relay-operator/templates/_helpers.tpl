@@ -82,6 +82,32 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
+{{/* Values that say nothing without another one: told of here, because the processes would pass over them, or not start. */}}
+{{- define "relay-operator.contradictions" -}}
+{{- range $name, $link := .Values.links }}
+{{- if and $link.clientCertificate (not $link.secretName) }}
+{{- fail (printf "links.%s.clientCertificate: set links.%s.secretName to the Secret with tls.crt and tls.key" $name $name) }}
+{{- end }}
+{{- end }}
+{{- $mail := .Values.notifications.mail }}
+{{- if and (or $mail.from $mail.caSecretName) (not $mail.urlFrom.name) }}
+{{- fail "notifications.mail.from, .caSecretName: no mail is sent without notifications.mail.urlFrom.name" }}
+{{- end }}
+{{- $relay := .Values.relay }}
+{{- if and $relay.tls.clientCertificates (not $relay.tls.secretName) }}
+{{- fail "relay.tls.clientCertificates: set relay.tls.secretName, without which there is no handshake to ask in" }}
+{{- end }}
+{{- if and (eq (toString $relay.tls.required) "true") (not $relay.tls.secretName) (not $relay.trustedProxies) }}
+{{- fail "relay.tls.required: set relay.tls.secretName or relay.trustedProxies, without which everybody would be refused" }}
+{{- end }}
+{{- if and (or $relay.proxyProtocol $relay.proxySecret.name $relay.proxyCertificates) (not $relay.trustedProxies) }}
+{{- fail "relay.proxyProtocol, .proxySecret, .proxyCertificates: set relay.trustedProxies, of whom alone they are asked" }}
+{{- end }}
+{{- if and $relay.proxyCertificates (not $relay.tls.clientCertificates) }}
+{{- fail "relay.proxyCertificates: set relay.tls.clientCertificates, without which no proxy is asked for its certificate" }}
+{{- end }}
+{{- end -}}
+
 {{/* Mounts of Secrets with PEM files, where they are named. Takes (dict "folder" Secret's name, …). */}}
 {{- define "relay-operator.pemMounts" -}}
 {{- range $folder, $secretName := . }}
