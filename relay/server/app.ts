@@ -63,6 +63,8 @@ export function createApp(parts: AppParts): FastifyInstance {
   limitPipelining(app.server, () => countRefusal(metrics, 'http', 'slow_consumer'));
   // Node would refuse what it does not know of Expect with an answer of its own. Nothing has to be expected of us (RFC 9110, 10.1.1).
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+  // Fastify would read the body of a request that no route takes, and refuse it for what is in it; routes read theirs themselves.
+  app.removeAllContentTypeParsers();
   // Of the answers that are Fastify's own.
   app.addHook('onSend', (request, reply, payload, done) => {
     void reply.header('x-request-id', request.id);

@@ -78,6 +78,25 @@ describe('malformed HTTP', () => {
     ['a double slash', head('GET', '//apps/101/channels', authorization), 404, 'path_unknown'],
     ['dots', head('GET', '/apps/101/x/../channels', authorization), 404, 'path_unknown'],
     ['another method', head('DELETE', '/apps/101/channels', authorization), 405, 'method_not_allowed'],
+    // As clients do that send one content type with everything.
+    [
+      'another method, of JSON and without a body',
+      head('DELETE', '/apps/101/events', `${authorization}Content-Type: application/json\r\n`),
+      405,
+      'method_not_allowed',
+    ],
+    [
+      'an unknown path, with JSON that is none',
+      `${head('POST', '/apps/101/event', 'Content-Type: application/json\r\nContent-Length: 1\r\n')}{`,
+      404,
+      'path_unknown',
+    ],
+    [
+      'an unknown path, with a body that would be read',
+      head('POST', '/nothing', 'Content-Type: application/json\r\nContent-Length: 600000\r\n'),
+      404,
+      'path_unknown',
+    ],
     ['an encoded slash in a channel', head('GET', '/apps/101/channels/a%2fb', authorization), 400, 'channel_invalid'],
     [
       'two Authorization headers',
