@@ -27,7 +27,8 @@ test('flags win over LOG_LEVEL, and JSON logs tell more', () => {
 
 test.each([
   [['--port', '70000'], /^--port: /],
-  [['--port', 'http'], /^--port: expected a number/],
+  [['--port', 'http'], /^--port: expected a number from 0 to 65535/],
+  [['--port', '99999'], /^--port: expected a number from 0 to 65535/],
   [['no/such/folder'], /^no\/such\/folder: there is no such folder/],
   [['package.json'], /^package\.json: there is no such folder/],
   [['standalone', 'crds'], /^expected one folder, found standalone crds/],

@@ -9,7 +9,7 @@ const settings = z.object({
     .string()
     .default('examples/standalone')
     .refine((path) => existsSync(path) && statSync(path).isDirectory(), 'there is no such folder'),
-  port: z.coerce.number('expected a number').int().min(0).max(65_535).default(6001),
+  port: z.coerce.number('expected a number from 0 to 65535').int().min(0).max(65_535).default(6001),
   data: z.string().min(1).default('.relay'),
   host: z.string().min(1).default('127.0.0.1'),
   'log-format': z.enum(['text', 'json'], 'expected text or json').default('text'),
