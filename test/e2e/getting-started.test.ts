@@ -5,10 +5,13 @@ import { startInstallation, type Installation } from '#test/parts/installation.t
 import { runProcess } from '#test/parts/process.ts';
 import { describeOnControlPlane } from '#test/parts/shared-control-plane.ts';
 
-// docs/getting-started.md from the tenant on, as it stands there: the installation before it is this test's own, and the port is forwarded by
+// docs/getting-started.md from the tenant on, and how to rotate of docs/rotation.md, as they stand there: the installation before it is this test's own, and the port is forwarded by
 // nobody, for there are no pods.
 
-const document = readFileSync(new URL('../../docs/getting-started.md', import.meta.url), 'utf8');
+const documentOf = (name: string): string => readFileSync(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
+const document = documentOf('getting-started');
+/** How to rotate now: the first block of commands there. */
+const ROTATE = /```sh\n([^]*?)```/.exec(documentOf('rotation'))?.[1] ?? 'false';
 
 /** The blocks of bash under the heading that begins so. */
 function blocks(heading: string): readonly string[] {
@@ -35,7 +38,7 @@ describeOnControlPlane('getting started', (cluster) => {
     await installation?.[Symbol.asyncDispose]();
   });
 
-  test('the commands of steps 5, 7 and 8 do what stands beside them', async () => {
+  test('the commands of steps 5, 7 and 8, and those that rotate, do what stands beside them', async () => {
     const [relay, other] = installation.relays;
     if (relay === undefined || other === undefined) throw new Error('two relays expected');
     const [revoke = '', remove = ''] = blocks('8. ');
@@ -44,6 +47,7 @@ describeOnControlPlane('getting started', (cluster) => {
     const script = [
       ...blocks('5. '),
       ...blocks('7. '),
+      ROTATE,
       revoke,
       ...[relay.url, other.url].map((url) => ask(url, '"Authorization: Bearer $TOKEN"')),
       'kubectl -n shop get secret ci-token -o jsonpath="left: {.data.RELAY_TOKEN}."',
@@ -77,7 +81,7 @@ describeOnControlPlane('getting started', (cluster) => {
     expect(columns(document)).toHaveLength(2);
     expect(columns(stdout)).toEqual(columns(document));
     // Bearer token, key with secret, and the SDK; then the revoked token at each relay.
-    expect(stdout.replaceAll(/\s/g, '')).toMatch(/\{\}\{\}200.*conditionmet401401left:\./);
+    expect(stdout.replaceAll(/\s/g, '')).toMatch(/\{\}\{\}200.*annotated.*\{.*"next":.*conditionmet401401left:\./);
     expect(stdout).toMatch(/relayapp\S* "checkout" deleted[^]*\n404\n$/);
   });
 });
