@@ -122,7 +122,9 @@ const fingerprint = z.strictObject({
     .datetime({ offset: true, error: 'must be a time with a zone, such as "2027-01-01T00:00:00Z"' })
     .max(64)
     .optional()
-    .describe('From then on it is refused. Default: never, for nothing but the certificate itself says when it ends.'),
+    .describe(
+      'A time with a zone, such as 2027-01-01T00:00:00Z: from then on it is refused. Default: never, for nothing but the certificate itself says when it ends.',
+    ),
 });
 
 const ONE_OF = 'set exactly one of issue, certificate and fingerprint';

@@ -36,7 +36,9 @@ export const relayTokenSpec = z.strictObject({
     .datetime({ offset: true, error: 'must be a time with a zone, such as "2027-01-01T00:00:00Z"' })
     .max(64)
     .optional()
-    .describe('A hard end, without grace: from then on every token of this object is refused.'),
+    .describe(
+      'A hard end, without grace, as a time with a zone, such as 2027-01-01T00:00:00Z: from then on every token of this object is refused.',
+    ),
   limits: z
     .strictObject({
       rate: rateSpec

@@ -20,7 +20,10 @@ export function referencedData(
 ): { readonly data: Readonly<Record<string, string>> } | Caution {
   switch (reference.kind) {
     case 'absent':
-      return { reason: REASON.SecretNotFound, message: `there is no Secret ${secretName} in namespace ${namespace}` };
+      return {
+        reason: REASON.SecretNotFound,
+        message: `there is no Secret ${secretName} in namespace ${namespace}: make it, with the label ${REFERABLE_LABEL}: "true"`,
+      };
     case 'ours':
       return {
         reason: REASON.SecretNotReferable,

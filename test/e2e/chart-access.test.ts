@@ -47,7 +47,7 @@ describeOnControlPlane('an operator with the rights of the chart', (cluster) => 
     await kubectl('wait', '--for=condition=Warning', 'relayapp/checkout', '--timeout=60s');
     const warning = '{.status.conditions[?(@.type=="Warning")].message}';
     expect(await kubectl('get', 'relayapp/checkout', '-o', `jsonpath=${warning}`)).toBe(
-      `nothing is sent to webhook missing: there is no Secret nowhere in namespace ${TENANT}`,
+      `nothing is sent to webhook missing: there is no Secret nowhere in namespace ${TENANT}: make it, with the label relay-operator.dev/referable: "true"`,
     );
     await kubectl('patch', 'secret', 'headers', '--type=merge', '-p', '{"stringData":{"Host":"x"}}');
     await kubectl(

@@ -80,7 +80,7 @@ describeOnControlPlane('webhooks and scopes', (cluster) => {
     await tenant.apply(tenant.app('told', { webhooks: [bare, hook('signed', 'headers')] }));
     const missing = await tenant.condition('RelayApp', 'told', 'Warning', { reason: 'SecretNotFound' });
     expect(missing.message).toBe(
-      `nothing is sent to webhook signed: there is no Secret headers in namespace ${NAMESPACE}`,
+      `nothing is sent to webhook signed: there is no Secret headers in namespace ${NAMESPACE}: make it, with the label relay-operator.dev/referable: "true"`,
     );
     await tenant.condition('RelayApp', 'told', 'Ready', { status: 'True' });
     await tenant.condition('RelayApp', 'told', 'Enforced', { status: 'True' });
