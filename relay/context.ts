@@ -1,6 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { pino, type Logger } from 'pino';
-import { loggedError } from '#crds/logged-error.ts';
+import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { directoryKeys } from '#crds/directory/redis-keys.ts';
 import { LACKS_GEOIP } from '#crds/directory/report.ts';
@@ -14,6 +13,7 @@ import type { RelayConfig, WorkerConfig } from './config.ts';
 import { monotonicClock } from './directory/clock.ts';
 import { Follower } from './directory/follower.ts';
 import { createFollowerMetrics } from './directory/metrics.ts';
+import { relayLog } from './log.ts';
 import { appKeys } from './redis/app-keys.ts';
 import { RedisBus } from './redis/bus.ts';
 import { connectRedis, whenReady, type RedisConnection } from './redis/connection.ts';
@@ -50,11 +50,7 @@ export type RelayOverrides = Pick<RelayParts, 'clock' | 'factTimes'>;
 /** Everything that a deployed relay is made of: Redis connections, the follower of the directory, the relay itself. */
 export async function createRelayContext(
   config: RelayConfig | WorkerConfig,
-  log: Logger = pino({
-    level: config.LOG_LEVEL,
-    base: { relay: config.RELAY_ID },
-    serializers: { err: loggedError },
-  }),
+  log: Logger = relayLog(config),
   overrides: RelayOverrides = {},
 ): Promise<RelayContext> {
   const connections: RedisConnection[] = [];

@@ -1,6 +1,8 @@
 import cluster from 'node:cluster';
+import { loggedError } from '#crds/logged-error.ts';
 import { processConfig, workerConfig, workerNumber } from './config.ts';
 import { createRelayContext } from './context.ts';
+import { relayLog } from './log.ts';
 import { superviseRelay } from './supervisor.ts';
 import { answerSupervisor } from './worker.ts';
 
@@ -28,7 +30,14 @@ async function start(): Promise<{ readonly stop: (signal: string) => Promise<voi
   };
 }
 
-const { stop } = await start();
+/** For what waiting cannot mend: a port that is taken, a certificate that cannot be served. */
+const cannotRun = (error: unknown): never => {
+  const { code, message } = loggedError(error);
+  relayLog(config).fatal({ code, message }, 'the relay cannot run');
+  process.exit(1);
+};
+
+const { stop } = await start().catch(cannotRun);
 // A second signal ends the process at once, as Node does by default.
 process.once('SIGTERM', (signal) => void stop(signal));
 // A terminal sends it to the whole group: workers are told by their supervisor, so that each is told once.

@@ -1,8 +1,7 @@
 import type { Cluster } from 'node:cluster';
-import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { loggedError } from '#crds/logged-error.ts';
 import { workerEnvironment, type RelayConfig } from './config.ts';
+import { relayLog } from './log.ts';
 import { createManagementServer } from './server/management.ts';
 import { listenManagement } from './server/server.ts';
 import { Workers } from './workers.ts';
@@ -15,7 +14,7 @@ export async function superviseRelay(
   config: RelayConfig,
   cluster: Cluster,
 ): Promise<{ readonly stop: (signal: string) => Promise<void> }> {
-  const log = pino({ level: config.LOG_LEVEL, base: { relay: config.RELAY_ID }, serializers: { err: loggedError } });
+  const log = relayLog(config);
   const workers = new Workers({
     count: config.RELAY_WORKERS,
     fork: (worker) => cluster.fork(workerEnvironment(worker)),

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createSecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 
-/** Paths of PEM files: the certificate with its chain, and its private key. */
+/** Paths of PEM files, TLS_CERT_FILE and TLS_KEY_FILE: the certificate with its chain, and its private key. */
 export type CertificateFiles = { readonly cert: string; readonly key: string };
 
 export type ServerCertificate = {
@@ -15,12 +15,30 @@ export type ServerCertificate = {
   readonly notAfter: number;
 };
 
-/** Rejects when a file cannot be read, is no PEM, or the key is of another certificate. The message names no content. */
+/** Rejects when a file cannot be read, is no PEM, or the key is of another certificate. The message names the setting and no content. */
 export async function readCertificate(files: CertificateFiles): Promise<ServerCertificate> {
-  const [cert, key] = await Promise.all([readFile(files.cert, 'utf8'), readFile(files.key, 'utf8')]);
-  // Throws where a server would only fail its handshakes.
-  createSecureContext({ cert, key });
+  const [cert, key] = await Promise.all([readPem('TLS_CERT_FILE', files.cert), readPem('TLS_KEY_FILE', files.key)]);
+  try {
+    // Throws where a server would only fail its handshakes.
+    createSecureContext({ cert, key });
+  } catch (error) {
+    throw new Error(`TLS_CERT_FILE and TLS_KEY_FILE: ${error instanceof Error ? error.message : 'not usable'}`, {
+      cause: error,
+    });
+  }
   return { cert, key, notAfter: new X509Certificate(cert).validToDate.getTime() };
+}
+
+async function readPem(setting: string, path: string): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed';
+    throw new Error(`${setting}: the file cannot be read (${code})`, { cause: error });
+  }
+  if (!text.includes('-----BEGIN ')) throw new Error(`${setting}: the file is not PEM`);
+  return text;
 }
 
 export type ReloadParts = {
