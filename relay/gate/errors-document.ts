@@ -9,7 +9,7 @@ export function errorsDocument(): string {
   const facts = [...securityFacts].map((code) => `\`${code}\``);
   return `# Errors of the relay
 
-Made from \`relay/gate/refusals.ts\` by \`node relay/gate/errors-document.ts\`; do not edit.
+Made from \`relay/gate/refusals.ts\` by \`npx node relay/gate/errors-document.ts\`; do not edit.
 
 An HTTP request that is refused gets the status and \`{"error":{"code":"…","message":"…"}}\`; the message may say more than the table.
 Every response has \`X-Request-Id\`. A WebSocket that is refused, or closed because a rule changed, gets \`pusher:error\` with the close

@@ -308,6 +308,6 @@ describe('the gate', () => {
   });
 });
 
-test('docs/errors.md lists exactly the codes of refusals.ts (write it with: node relay/gate/errors-document.ts)', () => {
+test('docs/errors.md lists exactly the codes of refusals.ts (write it with: npx node relay/gate/errors-document.ts)', () => {
   expect(readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8')).toBe(errorsDocument());
 });
