@@ -1,14 +1,19 @@
 import { certificateEntryKey } from '#crds/directory/entry-body.ts';
 import { defaultedCertificate, type CertificateSource, type ClientCertificate } from '#crds/client-certificate.ts';
 import { REASON } from '#crds/conditions.ts';
-import { evaluateEnforced } from '../directory/enforcement.ts';
+import {
+  evaluateEnforced,
+  NOTHING_REGISTERED,
+  PROPAGATING_AFTER_MS,
+  withoutRegistration,
+} from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
 import { occasionKey } from '../notifications/occasion.ts';
 import { lookUpApp, notifyOf, type AppSources } from '../reconcile/app-reference.ts';
 import { isLatched } from '../reconcile/conditions.ts';
 import { referencedData } from '../reconcile/referenced-secret.ts';
 import { usesOf } from '../reconcile/uses-of.ts';
-import type { CertificateRow } from '../registry/certificate-registry.ts';
+import type { CertificateHolder, CertificateRow } from '../registry/certificate-registry.ts';
 import type { CredentialUses } from '../registry/credential-use.ts';
 import type { Registry } from '../registry/registry.ts';
 import { CERTIFICATE_NAME_ANNOTATION, type CertManager } from '../world/cert-manager.ts';
@@ -96,7 +101,7 @@ async function holderOf(
   app: CertificateSnapshot['app'],
   presented: CertificateSnapshot['presented'],
   rows: readonly CertificateRow[],
-): Promise<ObjectRef | undefined> {
+): Promise<CertificateHolder | undefined> {
   if (app.kind !== 'registered' || presented === undefined || 'reason' in presented) return undefined;
   const held = live(rows).some(({ appId, sha256 }) => appId === app.appId && sha256 === presented.sha256);
   const holder = held ? undefined : await registry.findCertificateHolder(app.appId, presented.sha256);
@@ -143,17 +148,18 @@ async function issuedSecret(secrets: Secrets, ref: ObjectRef, certificateName: s
 
 function enforcedOf(
   sources: CertificateSources,
-  { metadata, status }: ClientCertificate,
+  object: ClientCertificate,
   rows: readonly CertificateRow[],
   now: number,
 ): CertificateSnapshot['enforced'] {
-  const last = newest(rows, metadata.uid);
-  if (last === undefined) return undefined;
-  return evaluateEnforced({
-    view: sources.enforcement.view(),
-    revision: last.revision,
-    entryKeys: live(rows).map(({ appId, sha256 }) => certificateEntryKey(appId, sha256)),
-    since: now - last.changedAt,
-    latched: isLatched(status?.conditions, status?.revision, last.revision, metadata.generation),
-  });
+  const { metadata, spec, status } = object;
+  const last = newest(rows, object);
+  const view = sources.enforcement.view();
+  const latched = isLatched(status?.conditions, status?.revision, last?.revision, metadata.generation);
+  if (last === undefined) {
+    if (spec.revoked !== true) return undefined;
+    return withoutRegistration(evaluateEnforced({ view, ...NOTHING_REGISTERED, since: PROPAGATING_AFTER_MS, latched }));
+  }
+  const entryKeys = live(rows).map(({ appId, sha256 }) => certificateEntryKey(appId, sha256));
+  return evaluateEnforced({ view, revision: last.revision, entryKeys, since: now - last.changedAt, latched });
 }

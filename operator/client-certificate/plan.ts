@@ -113,7 +113,7 @@ function planRemoval(snapshot: CertificateSnapshot): CertificatePlan {
   // After the fingerprint: nothing that is still accepted may lose its Certificate.
   const leftover = issuedLeftover(snapshot);
   if (leftover !== undefined) return step(leftover);
-  const last = newest(rows, uid);
+  const last = newest(rows, object);
   if (last === undefined) return step({ do: 'RemoveFinalizer' });
   return planRelease({ enforced, revision: last.revision, changedAt: last.changedAt }, now);
 }

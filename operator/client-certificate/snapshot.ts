@@ -1,7 +1,7 @@
 import type { ClientCertificate } from '#crds/client-certificate.ts';
 import type { Enforced } from '../directory/enforcement.ts';
 import type { AppReference } from '../reconcile/app-reference.ts';
-import type { CertificateRow } from '../registry/certificate-registry.ts';
+import type { CertificateHolder, CertificateRow } from '../registry/certificate-registry.ts';
 import type { CredentialUse } from '../registry/credential-use.ts';
 import type { CertManagerState, StoredCertificate } from '../world/cert-manager.ts';
 import type { ObjectRef } from '../world/object-ref.ts';
@@ -38,7 +38,7 @@ export type CertificateSnapshot = {
   /** What the spec names; with `issue` what cert-manager has issued, undefined before that. */
   readonly presented: Presented | Unusable | undefined;
   /** The other object of this app that has the presented fingerprint. */
-  readonly holder: ObjectRef | undefined;
+  readonly holder: CertificateHolder | undefined;
   readonly issuance: Issuance;
   /** Who uses which certificate, by fingerprint; asked only of those that are over or about to go. */
   readonly uses: Readonly<Record<string, CredentialUse>>;

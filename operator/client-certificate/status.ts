@@ -1,5 +1,6 @@
 import { CONDITION, REASON, type Reason } from '#crds/conditions.ts';
 import { defaultedCertificate, type ClientCertificateStatus } from '#crds/client-certificate.ts';
+import { NOTHING_REGISTERED } from '../directory/enforcement.ts';
 import {
   blocked,
   conditionsOf,
@@ -44,7 +45,13 @@ export function settledPlan(snapshot: CertificateSnapshot, current: CertificateR
 
 export function revokedPlan(snapshot: CertificateSnapshot): CertificatePlan {
   const message = 'revoked by spec.revoked: no certificate of it is accepted';
-  return published(snapshot, [notReady(REASON.Revoked, message), credentialsReady('False', REASON.Revoked, message)]);
+  const conditions = [notReady(REASON.Revoked, message), credentialsReady('False', REASON.Revoked, message)];
+  const { holder } = snapshot;
+  if (holder === undefined || holder.state === 'Revoked') return published(snapshot, conditions);
+  // Whoever revokes here means the certificate, and that it is refused would not be true.
+  const accepted = `relays accept this certificate for ClientCertificate ${holder.name} of the same app: revoke it there`;
+  const unenforced = { type: CONDITION.Enforced, status: 'False', reason: REASON.Conflict, message: accepted } as const;
+  return published(snapshot, conditions, 30_000, unenforced);
 }
 
 /** Comes by itself, and tells when it does; or at a known time, in `ms`. */
@@ -67,12 +74,13 @@ function published(
   snapshot: CertificateSnapshot,
   conditions: readonly (DesiredCondition | undefined)[],
   wakeIn: number = Number.POSITIVE_INFINITY,
+  unenforced?: DesiredCondition,
 ): CertificatePlan {
   const { object, now, rows } = snapshot;
-  const { generation, uid, name } = object.metadata;
+  const { generation, name } = object.metadata;
   const former = object.status?.conditions ?? [];
-  const last = newest(rows, uid);
-  const latched = isLatched(former, object.status?.revision, last?.revision ?? 0, generation);
+  const last = newest(rows, object);
+  const latched = isLatched(former, object.status?.revision, last?.revision, generation);
   const report = reportEnforced(snapshot.enforced, latched, findCondition(former, CONDITION.Enforced));
   const { source, revoked } = defaultedCertificate(name, object.spec);
   const shown = fingerprintsOf(snapshot);
@@ -85,7 +93,7 @@ function published(
     ...(source.kind === 'issue' && !revoked ? { secretName: source.secretName } : {}),
     ...(current === undefined || current.notAfter === null ? {} : { expiresAt: timestamp(current.notAfter) }),
     ...reportedRevision(report, object.status, last),
-    conditions: conditionsOf({ former, now, generation }, [...conditions, report.condition]),
+    conditions: conditionsOf({ former, now, generation }, [...conditions, unenforced ?? report.condition]),
   };
   const ends = live(rows).flatMap(({ notAfter }) => (notAfter !== null && notAfter > now ? [notAfter - now] : []));
   const wakes = [wakeIn, ...ends, report.askAgainIn];
@@ -93,7 +101,7 @@ function published(
     steps: [],
     status,
     ...(report.pending ? { pending: true } : {}),
-    ...(report.imminent && last !== undefined ? { await: last.revision } : {}),
+    ...(report.imminent ? { await: last?.revision ?? NOTHING_REGISTERED.revision } : {}),
     outcome: outcomeOf(Math.min(...wakes)),
   };
 }

@@ -40,6 +40,21 @@ export type Enforced = {
   readonly settled: boolean;
 };
 
+/**
+ * Of what was never registered: every directory has this revision, so a relay that has loaded one of this epoch holds nothing of it. One that
+ * still serves another epoch may, and is waited for.
+ */
+export const NOTHING_REGISTERED = { revision: 1, entryKeys: [] } as const satisfies Pick<
+  EnforcedInput,
+  'revision' | 'entryKeys'
+>;
+
+/** What is said instead once every relay agrees about {@link NOTHING_REGISTERED}. */
+export function withoutRegistration(verdict: Enforced): Enforced {
+  if (verdict.status !== 'True') return verdict;
+  return { ...verdict, message: 'nothing of it was ever registered: there is nothing that a relay could accept' };
+}
+
 /** The table of ARCHITECTURE.md ("Enforced"): the first row that fits. */
 export function evaluateEnforced({ view, revision, entryKeys, since, latched }: EnforcedInput): Enforced {
   if (latched) return enforcedByAll();

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { certificateEntryKey, type EntryChange } from '#crds/directory/entry-body.ts';
 import { TransientError } from '../engine/errors.ts';
 import type { Announcements } from '../notifications/announcement.ts';
-import type { CertificateRegistry, CertificateRow } from '../registry/certificate-registry.ts';
+import type { CertificateHolder, CertificateRegistry, CertificateRow } from '../registry/certificate-registry.ts';
 import type { Subject } from '../registry/subject.ts';
 import { announceIn } from './announcements.ts';
 import type { RegistryOptions } from './app-change.ts';
@@ -82,8 +82,8 @@ export function createCertificateRegistry(options: RegistryOptions): Certificate
 
     findCertificateHolder: (appId, sha256) =>
       asTransient(async () => {
-        const { rows } = await pool.query<{ namespace: string; name: string }>(
-          `SELECT namespace, name FROM certificate WHERE app_id = $1 AND sha256 = $2 AND state <> 'Ended'`,
+        const { rows } = await pool.query<CertificateHolder>(
+          `SELECT namespace, name, state FROM certificate WHERE app_id = $1 AND sha256 = $2 AND state <> 'Ended'`,
           [appId, sha256],
         );
         return rows[0];

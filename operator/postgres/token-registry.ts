@@ -113,9 +113,9 @@ export function createTokenRegistry(options: RegistryOptions): TokenRegistry {
     findTokens: (ref, uid) =>
       asTransient(async () => {
         const { rows } = await pool.query<StoredRow>(
-          `SELECT * FROM token WHERE installation = $1 AND namespace = $2 AND name = $3 AND (state <> 'Revoked' OR object_uid = $4)
+          `SELECT * FROM token WHERE installation = $1 AND namespace = $2 AND name = $3 AND (state <> 'Revoked' OR object_uid = COALESCE($4, object_uid))
             ORDER BY state = 'Revoked', CASE state WHEN 'Revoked' THEN revision END DESC, created_at DESC, sha256 LIMIT 100`,
-          [installation, ref.namespace, ref.name, uid],
+          [installation, ref.namespace, ref.name, uid ?? null],
         );
         return rows.map(readRow);
       }),

@@ -111,11 +111,11 @@ export function reportedRevision(
   return revision === undefined ? {} : { revision };
 }
 
-/** Whether `Enforced` was already True for this revision and generation. */
+/** Whether `Enforced` was already True for this revision (undefined: nothing is registered) and generation. */
 export function isLatched(
   conditions: readonly Condition[] | undefined,
   recordedRevision: number | undefined,
-  revision: number,
+  revision: number | undefined,
   generation: number,
 ): boolean {
   const condition = conditions?.find((candidate) => candidate.type === CONDITION.Enforced);

@@ -19,6 +19,9 @@ export type CertificateRow = {
   readonly changedAt: number;
 };
 
+/** The object that has a fingerprint, and whether relays accept it there. */
+export type CertificateHolder = ObjectRef & { readonly state: 'Active' | 'Retiring' | 'Revoked' };
+
 export type RegisterCertificate = {
   readonly appId: string;
   readonly sha256: string;
@@ -34,8 +37,8 @@ export type RegisterCertificate = {
 export interface CertificateRegistry {
   /** The rows of this identity: those in the directory, newest first, and behind them the others, the last ended first. At most 1000. */
   findCertificates(ref: ObjectRef): Promise<readonly CertificateRow[]>;
-  /** The object that has this fingerprint in this app: Active, Retiring or Revoked. */
-  findCertificateHolder(appId: string, sha256: string): Promise<ObjectRef | undefined>;
+  /** The object that has this fingerprint in this app. */
+  findCertificateHolder(appId: string, sha256: string): Promise<CertificateHolder | undefined>;
   /** Makes it Active, whatever it was, and ends or retires others with the same revision. Throws a quiet error when another object has it. */
   registerCertificate(subject: Subject, register: RegisterCertificate): Promise<void>;
   /** Takes live ones out of the directory; Revoked ones only change their state. */

@@ -77,9 +77,9 @@ export type PromoteToken = Replacing & { readonly sha256: string };
 export interface TokenRegistry {
   /**
    * The tokens of this identity that are in the directory, newest first, and behind them the Revoked ones that the object with this UID was
-   * responsible for, the last revoked first. At most 100: whatever comes to be revoked never hides what works.
+   * responsible for (without a UID: whichever object was), the last revoked first. At most 100: whatever comes to be revoked never hides what works.
    */
-  findTokens(ref: ObjectRef, uid: string): Promise<readonly TokenRow[]>;
+  findTokens(ref: ObjectRef, uid: string | undefined): Promise<readonly TokenRow[]>;
   /**
    * Mints a token, and retires and revokes others with the same revision. Returns the plain token, which is stored nowhere. What was revoked more
    * than 30 days ago is forgotten.

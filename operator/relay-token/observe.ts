@@ -1,7 +1,12 @@
 import { TOKEN_SECRET_TYPE } from '#crds/api-group.ts';
 import { tokenEntryKey } from '#crds/directory/entry-body.ts';
 import { defaultedToken, type DefaultedToken, type RelayToken } from '#crds/relay-token.ts';
-import { evaluateEnforced } from '../directory/enforcement.ts';
+import {
+  evaluateEnforced,
+  NOTHING_REGISTERED,
+  PROPAGATING_AFTER_MS,
+  withoutRegistration,
+} from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
 import { occasionKey } from '../notifications/occasion.ts';
 import { lookUpApp, notifyOf, type AppSources } from '../reconcile/app-reference.ts';
@@ -38,7 +43,8 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
   const { uid } = object.metadata;
   const spec = defaultedToken(ref.name, object.spec);
   const deleting = object.metadata.deletionTimestamp !== undefined;
-  const rows = await sources.registry.findTokens(ref, uid);
+  // A revoked object speaks for what objects of its name before it revoked, too: a relay may not have heard of that yet.
+  const rows = await sources.registry.findTokens(ref, spec.revoked ? undefined : uid);
   const app = deleting ? ({ kind: 'absent' } as const) : await lookUpApp(sources, { ...ref, name: spec.appName });
   const secret = deleting ? undefined : await sources.secrets.read({ ...ref, name: spec.secretName });
   const now = sources.now();
@@ -95,12 +101,17 @@ function enforcedOf(
   now: number,
 ): TokenSnapshot['enforced'] {
   const last = newest(rows);
-  if (last === undefined) return undefined;
-  return evaluateEnforced({
-    view: sources.enforcement.view(),
-    revision: last.revision,
-    entryKeys: live(rows).map((row) => tokenEntryKey(row.sha256)),
-    since: now - last.changedAt,
-    latched: isLatched(object.status?.conditions, object.status?.revision, last.revision, object.metadata.generation),
-  });
+  const view = sources.enforcement.view();
+  const latched = isLatched(
+    object.status?.conditions,
+    object.status?.revision,
+    last?.revision,
+    object.metadata.generation,
+  );
+  if (last === undefined) {
+    if (object.spec.revoked !== true) return undefined;
+    return withoutRegistration(evaluateEnforced({ view, ...NOTHING_REGISTERED, since: PROPAGATING_AFTER_MS, latched }));
+  }
+  const entryKeys = live(rows).map((row) => tokenEntryKey(row.sha256));
+  return evaluateEnforced({ view, revision: last.revision, entryKeys, since: now - last.changedAt, latched });
 }

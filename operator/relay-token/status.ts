@@ -1,5 +1,6 @@
 import { CONDITION, REASON, type Reason } from '#crds/conditions.ts';
 import { defaultedToken, type DefaultedToken, type RelayTokenStatus } from '#crds/relay-token.ts';
+import { NOTHING_REGISTERED } from '../directory/enforcement.ts';
 import {
   blocked,
   conditionsOf,
@@ -131,7 +132,7 @@ function published(snapshot: TokenSnapshot, { fields, conditions, cautions = [],
   const { generation } = object.metadata;
   const former = object.status?.conditions ?? [];
   const last = newest(snapshot.rows);
-  const latched = isLatched(former, object.status?.revision, last?.revision ?? 0, generation);
+  const latched = isLatched(former, object.status?.revision, last?.revision, generation);
   const report = reportEnforced(snapshot.enforced, latched, findCondition(former, CONDITION.Enforced));
   const status: RelayTokenStatus = {
     observedGeneration: generation,
@@ -148,7 +149,7 @@ function published(snapshot: TokenSnapshot, { fields, conditions, cautions = [],
     steps: [],
     status,
     ...(report.pending ? { pending: true } : {}),
-    ...(report.imminent && last !== undefined ? { await: last.revision } : {}),
+    ...(report.imminent ? { await: last?.revision ?? NOTHING_REGISTERED.revision } : {}),
     outcome: wakes.length > 0 ? { kind: 'requeueAfter', ms: Math.min(...wakes) } : { kind: 'done' },
   };
 }

@@ -110,14 +110,14 @@ test('a fingerprint belongs to one object of an app, also once it is revoked, un
   await registry.registerCertificate(billing, register(appId, A));
   const held = { namespace: 'shop', name: 'billing' };
   const taken = { code: 'RegistryConflict', quiet: true };
-  expect(await registry.findCertificateHolder(appId, A)).toEqual(held);
+  expect(await registry.findCertificateHolder(appId, A)).toEqual({ ...held, state: 'Active' });
   expect(await registry.findCertificateHolder(second, A)).toBeUndefined();
   await expect(registry.registerCertificate(other, register(appId, A))).rejects.toMatchObject(taken);
   await registry.registerCertificate(other, register(second, A));
   expect(Object.keys(await published())).toHaveLength(2);
 
   await registry.endCertificates(billing, [{ appId, sha256: A }], 'Revoked', 'spec.revoked');
-  expect(await registry.findCertificateHolder(appId, A)).toEqual(held);
+  expect(await registry.findCertificateHolder(appId, A)).toEqual({ ...held, state: 'Revoked' });
   await expect(registry.registerCertificate(other, register(appId, A))).rejects.toMatchObject(taken);
   const { revision } = (await rowOf(registry, A)) ?? expect.fail('not there');
 

@@ -213,14 +213,13 @@ test('one Active token for an identity, also when two mint at once', async () =>
   expect(await registry.findTokens(subject, 'uid-t')).toHaveLength(1);
 });
 
-test('a later object of the same name answers for what is alive, not for what was revoked before it', async () => {
+test('a later object of the same name answers for what is alive, not for what was revoked before it, unless it is asked for', async () => {
   const { registry } = await world.lead();
   const appId = await appOf(registry);
   const dead = tokenHash((await registry.mintToken(subject, world.mint(appId))).reveal());
   await registry.revokeTokens(subject, [dead], 'deleted');
   const alive = tokenHash((await registry.mintToken(subject, world.mint(appId))).reveal());
   expect((await registry.findTokens(subject, 'uid-other')).map(({ sha256 }) => sha256)).toEqual([alive]);
-  expect((await registry.findTokens(subject, 'uid-t')).map(({ sha256 }) => sha256).toSorted()).toEqual(
-    [alive, dead].toSorted(),
-  );
+  for (const uid of ['uid-t', undefined])
+    expect((await registry.findTokens(subject, uid)).map(({ sha256 }) => sha256)).toEqual([alive, dead]);
 });

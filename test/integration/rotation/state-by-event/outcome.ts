@@ -4,6 +4,9 @@ import type { Installation } from './installation.ts';
 /** Nothing that is said of a credential that works and is enforced everywhere. */
 const USUAL: ReadonlySet<string> = new Set([REASON.Reconciled, REASON.AllReplicas]);
 
+/** A status that is about the object as it is, and says nothing of the relays: nobody could wait for them. */
+const NO_ENFORCED = 'without-Enforced';
+
 /**
  * What an installation has come to, in the words of the table: whose value the Secret holds, in brackets what else is accepted, and what
  * the status says that is not the usual.
@@ -25,9 +28,11 @@ export async function outcomeOf(installation: Installation): Promise<string> {
   const refused = accepting === relays.length ? '' : accepting === 0 ? ' refused' : '~';
   const secret = held === undefined ? '–' : `${held.letter}${refused}`;
   const said = [CONDITION.Ready, CONDITION.Enforced, CONDITION.Warning].map((type) => installation.condition(type));
-  const reasons = (await Promise.all(said)).flatMap((condition) =>
+  const [ready, enforced, warning] = await Promise.all(said);
+  const reasons = [ready, enforced, warning].flatMap((condition) =>
     condition === undefined || USUAL.has(condition.reason) ? [] : [condition.reason],
   );
+  if (ready !== undefined && enforced === undefined) reasons.push(NO_ENFORCED);
   const life = object === undefined ? ['gone'] : object.metadata.deletionTimestamp === undefined ? [] : ['deleting'];
   return [secret, ...(words.length === 0 ? [] : [`(${words.toReversed().join(' ')})`]), ...life, ...reasons].join(' ');
 }
