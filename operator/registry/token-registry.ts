@@ -77,7 +77,7 @@ export type PromoteToken = Replacing & { readonly sha256: string };
 export interface TokenRegistry {
   /**
    * The tokens of this identity that are in the directory, newest first, and behind them the Revoked ones that the object with this UID was
-   * responsible for (without a UID: whichever object was), the last revoked first. At most 100: whatever comes to be revoked never hides what works.
+   * responsible for (without a UID: whichever was), the last revoked first. At most 100: whatever comes to be revoked never hides what works.
    */
   findTokens(ref: ObjectRef, uid: string | undefined): Promise<readonly TokenRow[]>;
   /**

@@ -43,8 +43,8 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
   const { uid } = object.metadata;
   const spec = defaultedToken(ref.name, object.spec);
   const deleting = object.metadata.deletionTimestamp !== undefined;
-  // A revoked object speaks for what objects of its name before it revoked, too: a relay may not have heard of that yet.
-  const rows = await sources.registry.findTokens(ref, spec.revoked ? undefined : uid);
+  // Such an object speaks for what objects of its name before it revoked, too: a relay may not have heard of that yet.
+  const rows = await sources.registry.findTokens(ref, letsNobodyIn(spec, sources.now()) ? undefined : uid);
   const app = deleting ? ({ kind: 'absent' } as const) : await lookUpApp(sources, { ...ref, name: spec.appName });
   const secret = deleting ? undefined : await sources.secrets.read({ ...ref, name: spec.secretName });
   const now = sources.now();
@@ -83,6 +83,11 @@ async function stagingTakenOf(
   return state.kind === 'foreign' ? state.why : undefined;
 }
 
+/** Whatever is registered: what is declared is no token. */
+function letsNobodyIn({ revoked, expiresAt }: DefaultedToken, now: number): boolean {
+  return revoked || (expiresAt !== undefined && Date.parse(expiresAt) <= now);
+}
+
 /** The tokens of which it matters who uses them: they were replaced, or go now. */
 function using(
   { rows, app, now, going }: Pick<TokenSnapshot, 'rows' | 'app' | 'now'> & { readonly going: boolean },
@@ -109,7 +114,7 @@ function enforcedOf(
     object.metadata.generation,
   );
   if (last === undefined) {
-    if (object.spec.revoked !== true) return undefined;
+    if (!letsNobodyIn(defaultedToken(object.metadata.name, object.spec), now)) return undefined;
     return withoutRegistration(evaluateEnforced({ view, ...NOTHING_REGISTERED, since: PROPAGATING_AFTER_MS, latched }));
   }
   const entryKeys = live(rows).map((row) => tokenEntryKey(row.sha256));
