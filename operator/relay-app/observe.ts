@@ -44,15 +44,17 @@ export async function observeApp(sources: AppSources, ref: ObjectRef): Promise<A
   if (object === undefined) return undefined;
   const { uid } = object.metadata;
   const spec = defaultedApp(ref.name, object.spec);
+  const deleting = object.metadata.deletionTimestamp !== undefined;
+  const read = (name: string) =>
+    deleting ? Promise.resolve(undefined) : sources.secrets.read({ namespace: ref.namespace, name });
+  // Before what is registered: of a Secret that lags, what is done to it is made sure of once more; of a row that lags nobody would notice.
+  const secret = await read(spec.secretName);
+  const owned = sources.secrets.ownedBy(uid);
   const row = await sources.registry.findApp(ref, uid);
   const active = row?.state === 'Active';
-  const deleting = object.metadata.deletionTimestamp !== undefined;
   const references = deleting ? new Map() : await referencesOf(sources, ref, object.spec);
   const imported = importOf({ object, references });
   const retired = active || deleting ? undefined : await sources.registry.findRetiredApp(ref, appIdOf(spec, imported));
-  const read = (name: string) =>
-    deleting ? Promise.resolve(undefined) : sources.secrets.read({ namespace: ref.namespace, name });
-  const secret = await read(spec.secretName);
   // Looked for only while a key waits in it: at rest this would be a request for each look.
   const staged =
     row !== undefined && pendingKey(row) !== undefined ? await read(stagedName(spec.secretName)) : undefined;
@@ -70,7 +72,7 @@ export async function observeApp(sources: AppSources, ref: ObjectRef): Promise<A
     announced: deleting ? new Set() : await announcedOf(sources, object, spec, row, now),
     mail: sources.mail,
     references,
-    strays: sources.secrets.ownedBy(uid).filter((owned) => deleting || owned.name !== spec.secretName),
+    strays: owned.filter(({ name }) => deleting || name !== spec.secretName),
     endpoints: sources.endpoints,
     enforced: row === undefined ? undefined : enforcedOf(sources, object, row, now),
     withoutDatabase: withoutDatabase(sources.enforcement.view()),

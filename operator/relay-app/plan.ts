@@ -104,7 +104,8 @@ function planCredentials(snapshot: AppSnapshot, spec: DefaultedApp, row: AppRow,
     });
   }
   const desired = appSecret(object, spec, row, activeKey(row), endpoints);
-  if (secret.kind !== 'ours' || !satisfies(secret.secret, desired)) return step({ do: 'ApplySecret', secret: desired });
+  if (secret.kind !== 'ours') return step({ do: 'ApplySecret', secret: desired });
+  if (!satisfies(secret.secret, desired)) return step({ do: 'ReplaceSecret', seen: secret.secret, secret: desired });
   // A renamed Secret: the new one is there, so the old one may go. And the one in which a key waited that is handed out.
   const stray = snapshot.strays.find(({ name }) => pending === undefined || name !== stagedName(spec.secretName));
   if (stray !== undefined) return step({ do: 'DeleteSecret', secret: stray });

@@ -58,6 +58,7 @@ export type AppStep =
     }
   /** What comes by the clock alone. */
   | { readonly do: 'Announce'; readonly announcement: Announcement }
+  /** Where there was none. */
   | { readonly do: 'ApplySecret'; readonly secret: DesiredSecret }
   | { readonly do: 'CreateSecret'; readonly secret: DesiredSecret }
   | { readonly do: 'ReplaceSecret'; readonly seen: StoredSecret; readonly secret: DesiredSecret }

@@ -76,7 +76,9 @@ const writes: readonly (readonly [TokenStep, string])[] = [
   [{ do: 'MintToken', mint, lost: null }, 'ci-token'],
   [{ do: 'StageToken', mint: { ...mint, state: 'Pending' } }, 'ci-token-next'],
   [{ do: 'HandOut', over, secret }, 'ci-token'],
+  [{ do: 'MintToken', mint, lost: null, over }, 'ci-token'],
   [{ do: 'ApplySecret', secret }, 'ci-token'],
+  [{ do: 'ReplaceSecret', seen: over, secret }, 'ci-token'],
 ];
 
 test.each(writes)('a Secret that is refused is told of: %o', async (step, name) => {

@@ -51,6 +51,8 @@ export async function applyTokenStep(sinks: TokenSinks, object: RelayToken, step
       return sinks.registry.revokeTokens(subject, step.hashes, step.reason, step.announce);
     case 'ApplySecret':
       return applySecret(sinks, object, step.secret);
+    case 'ReplaceSecret':
+      return applySecret(sinks, object, step.secret, (secrets, secret) => secrets.replace(step.seen, secret));
     case 'DeleteSecret':
       return sinks.secrets.delete(step.secret);
     case 'RemoveFinalizer':
@@ -64,7 +66,7 @@ export async function applyTokenStep(sinks: TokenSinks, object: RelayToken, step
 async function mint(
   sinks: TokenSinks,
   object: RelayToken,
-  { mint, lost }: Extract<TokenStep, { do: 'MintToken' }>,
+  { mint, lost, over }: Extract<TokenStep, { do: 'MintToken' }>,
 ): Promise<void> {
   const { namespace, name, uid } = object.metadata;
   if (lost !== null) {
@@ -84,7 +86,11 @@ async function mint(
     }
   }
   const token = await sinks.registry.mintToken({ namespace, name, uid }, mint);
-  await applySecret(sinks, object, tokenSecret(object, mint.appId, sinks.relayUrl, token.reveal()));
+  const desired = tokenSecret(object, mint.appId, sinks.relayUrl, token.reveal());
+  // What another leader has handed out meanwhile exists nowhere else.
+  await applySecret(sinks, object, desired, (secrets, secret) =>
+    over === undefined ? secrets.apply(secret) : secrets.replace(over, secret),
+  );
 }
 
 /** Published first, staged second: killed in between, the next reconcile finds a Pending token that is in no Secret, and drops it. */

@@ -43,10 +43,12 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
   const { uid } = object.metadata;
   const spec = defaultedToken(ref.name, object.spec);
   const deleting = object.metadata.deletionTimestamp !== undefined;
+  // Before what is registered: of a Secret that lags, what is done to it is made sure of once more; of a row that lags nobody would notice.
+  const secret = deleting ? undefined : await sources.secrets.read({ ...ref, name: spec.secretName });
+  const owned = sources.secrets.ownedBy(uid);
   // Such an object speaks for what objects of its name before it revoked, too: a relay may not have heard of that yet.
   const rows = await sources.registry.findTokens(ref, letsNobodyIn(spec, sources.now()) ? undefined : uid);
   const app = deleting ? ({ kind: 'absent' } as const) : await lookUpApp(sources, { ...ref, name: spec.appName });
-  const secret = deleting ? undefined : await sources.secrets.read({ ...ref, name: spec.secretName });
   const now = sources.now();
   const uses = await usesOf(sources.uses, using({ rows, app, now, going: deleting || spec.revoked }, spec));
   const notify = notifyOf(sources, { ...ref, name: spec.appName });
@@ -58,7 +60,7 @@ export async function observeToken(sources: TokenSources, ref: ObjectRef): Promi
     app,
     rows,
     secret: secretState(secret, uid, TOKEN_SECRET_TYPE),
-    strays: sources.secrets.ownedBy(uid).filter((owned) => deleting || owned.name !== spec.secretName),
+    strays: owned.filter(({ name }) => deleting || name !== spec.secretName),
     stagingTaken: active === undefined ? undefined : await stagingTakenOf(sources, object, spec, { rows, active, now }),
     uses,
     notify,

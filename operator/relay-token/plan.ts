@@ -6,6 +6,7 @@ import { occasionKey } from '../notifications/occasion.ts';
 import { waitForApp } from '../reconcile/app-wait.ts';
 import { planRelease } from '../reconcile/removal.ts';
 import { satisfies } from '../reconcile/secret-state.ts';
+import type { StoredSecret } from '../world/secrets.ts';
 import type { MintToken, TokenPolicy, TokenRow } from '../registry/token-registry.ts';
 import { requestedRotation } from '../rotation/rotate-request.ts';
 import { stagedName } from '../rotation/staging.ts';
@@ -82,7 +83,12 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
   if (active === undefined) {
     if (hardEnd !== null && hardEnd <= now) return settledPlan(snapshot, spec, { active: undefined, retirements });
     const revoke = pending === undefined ? [] : [pending.sha256];
-    return step({ do: 'MintToken', mint: { ...mint, state: 'Active', retire: [], revoke }, lost: null });
+    return step({
+      do: 'MintToken',
+      mint: { ...mint, state: 'Active', retire: [], revoke },
+      lost: null,
+      ...insteadOf(snapshot),
+    });
   }
 
   const staged = strays.find(({ name }) => name === stagedName(secretName));
@@ -95,8 +101,9 @@ function planLive(snapshot: TokenSnapshot, spec: DefaultedToken, appId: string):
   const handover = planHandover({ snapshot, appId, active, pending, staged, retire, lost });
   if (handover !== undefined && handover !== 'wait') return step(handover);
   // While the next one waits for the relays as well: an edit of the Secret is undone at once.
-  if (desired !== undefined && (secret.kind !== 'ours' || !satisfies(secret.secret, desired)))
-    return step({ do: 'ApplySecret', secret: desired });
+  if (desired !== undefined && secret.kind !== 'ours') return step({ do: 'ApplySecret', secret: desired });
+  if (desired !== undefined && secret.kind === 'ours' && !satisfies(secret.secret, desired))
+    return step({ do: 'ReplaceSecret', seen: secret.secret, secret: desired });
   if (handover === 'wait') return settledPlan(snapshot, spec, { active, retirements });
 
   if (desired === undefined) return planReissue(snapshot, spec, active, mint);
@@ -140,6 +147,10 @@ function replacing(
   };
 }
 
+function insteadOf({ secret }: TokenSnapshot): { readonly over?: StoredSecret } {
+  return secret.kind === 'ours' ? { over: secret.secret } : {};
+}
+
 /** No Secret holds the active token: a new one. */
 function planReissue(snapshot: TokenSnapshot, spec: DefaultedToken, active: TokenRow, mint: Mint): TokenPlan {
   const { object } = snapshot;
@@ -153,12 +164,17 @@ function planReissue(snapshot: TokenSnapshot, spec: DefaultedToken, active: Toke
   // The operator was killed before it could hand it out: nobody has it.
   if (!handedOut) {
     const lost = { sha256, handedOut, until: null };
-    return step({ do: 'MintToken', mint: { ...mint, state: 'Active', retire: [], revoke: [sha256] }, lost });
+    return step({
+      do: 'MintToken',
+      mint: { ...mint, state: 'Active', retire: [], revoke: [sha256] },
+      lost,
+      ...insteadOf(snapshot),
+    });
   }
   // A deleted Secret is repaired, not a kill switch: the old one works on for whoever has read it.
   const replace = replacing(snapshot, spec, active, 'SecretLost');
   const lost = { sha256, handedOut, until: replace.retire[0]?.expiresAt ?? null };
-  return step({ do: 'MintToken', mint: { ...mint, state: 'Active', ...replace }, lost });
+  return step({ do: 'MintToken', mint: { ...mint, state: 'Active', ...replace }, lost, ...insteadOf(snapshot) });
 }
 
 function planRevoked(snapshot: TokenSnapshot, spec: DefaultedToken): TokenPlan {
@@ -170,7 +186,7 @@ function planRevoked(snapshot: TokenSnapshot, spec: DefaultedToken): TokenPlan {
   }
   if (secret.kind === 'ours') {
     const desired = tokenSecret(object, secret.secret.data['RELAY_APP_ID'] ?? '', relayUrl, undefined);
-    if (!satisfies(secret.secret, desired)) return step({ do: 'ApplySecret', secret: desired });
+    if (!satisfies(secret.secret, desired)) return step({ do: 'ReplaceSecret', seen: secret.secret, secret: desired });
   }
   const [stray] = strays;
   if (stray !== undefined) return step({ do: 'DeleteSecret', secret: stray });

@@ -11,8 +11,16 @@ export type LostToken = { readonly sha256: string; readonly handedOut: boolean; 
 /** One effect. `apply.ts` carries it out, and then everything is observed and planned again. */
 export type TokenStep =
   | { readonly do: 'AddFinalizer' }
-  /** Mints, and writes the plain token into its Secret: the two cannot be apart, because nobody else ever knows the token. */
-  | { readonly do: 'MintToken'; readonly mint: MintToken; readonly lost: LostToken | null }
+  /**
+   * Mints, and writes the plain token into its Secret (`over`: the one without a token that is there): the two cannot be apart, because
+   * nobody else ever knows the token.
+   */
+  | {
+      readonly do: 'MintToken';
+      readonly mint: MintToken;
+      readonly lost: LostToken | null;
+      readonly over?: StoredSecret;
+    }
   /** Mints the next token as Pending, and puts the plain token into a Secret of its own, where nobody reads it yet. */
   | { readonly do: 'StageToken'; readonly mint: MintToken }
   /** A Pending token whose value is in no Secret: nobody will ever know it. */
@@ -37,7 +45,10 @@ export type TokenStep =
       readonly reason: string;
       readonly announce: Announcements;
     }
+  /** Where there was none. */
   | { readonly do: 'ApplySecret'; readonly secret: DesiredSecret }
+  /** Makes it again what it shall be, but only the one that was seen. */
+  | { readonly do: 'ReplaceSecret'; readonly seen: StoredSecret; readonly secret: DesiredSecret }
   | { readonly do: 'DeleteSecret'; readonly secret: StoredSecret }
   | { readonly do: 'RemoveFinalizer' }
   | { readonly do: 'Event'; readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string };

@@ -6,7 +6,7 @@ export class Crash extends Error {
   }
 }
 
-/** Reads of a cache: nobody dies of them. */
+/** Reads of a cache: nobody dies of them, or is held up. */
 const SYNCHRONOUS: ReadonlySet<string | symbol> = new Set(['get', 'ownedBy']);
 
 /**
@@ -29,6 +29,21 @@ export function mortal<T extends object>(port: T, name: string, strike: (call: s
           if (strike(`after ${name}.${String(property)}`)) throw new Crash(`after ${name}.${String(property)}`);
           return value;
         });
+      };
+    },
+  });
+}
+
+/** The same port, whose asynchronous calls may be held up before they reach the other side. */
+export function held<T extends object>(port: T, name: string, wait: (call: string) => Promise<void>): T {
+  return new Proxy(port, {
+    get: (target, property) => {
+      const member: unknown = Reflect.get(target, property, target);
+      if (typeof member !== 'function') return member;
+      if (SYNCHRONOUS.has(property)) return (...args: unknown[]): unknown => Reflect.apply(member, target, args);
+      return async (...args: unknown[]): Promise<unknown> => {
+        await wait(`${name}.${String(property)}`);
+        return Reflect.apply(member, target, args);
       };
     },
   });

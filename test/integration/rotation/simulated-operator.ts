@@ -13,7 +13,7 @@ import type { CredentialUses } from '#operator/registry/credential-use.ts';
 import { keyOf } from '#operator/world/object-ref.ts';
 import { TransientError } from '#operator/engine/errors.ts';
 import { openFolderWorld, type RunningFolderWorld } from '#test/parts/folder-world.ts';
-import { Crash, mortal } from './crashes.ts';
+import { Crash } from './crashes.ts';
 
 export type SimulatedOperatorOptions = {
   readonly pool: pg.Pool;
@@ -25,7 +25,10 @@ export type SimulatedOperatorOptions = {
   readonly now: () => number;
   readonly view: () => DirectoryView;
   readonly uses: CredentialUses;
-  readonly strike: (call: string) => boolean;
+  /** What it calls instead of each port, by the port's name. */
+  readonly wrap: <T extends object>(port: T, name: string) => T;
+  /** The world that it shares with another operator; default: it opens one of its own. */
+  readonly world?: RunningFolderWorld;
   /** Lets the relays hear of what was committed, while a status waits for them. Default: nobody hears anything meanwhile. */
   readonly reached?: () => Promise<void>;
   /** It leads, under this term. */
@@ -63,17 +66,16 @@ export class SimulatedOperator implements AsyncDisposable {
 
   /** A new process: a new term, caches read anew. Everything is looked at once. */
   async start(): Promise<void> {
-    const { pool, encryption, directory, folder, data, now, view, uses, strike, reached, onTerm } = this.#options;
+    const { pool, encryption, directory, folder, data, now, view, uses, wrap, reached, onTerm } = this.#options;
     const { term } = await createRegistryLog({ pool, keyring: directory, random: randomBytes }).takeOver();
     onTerm?.(term);
     const commit = createDirectoryCommit({ pool, keyring: directory, term: () => term, onCommitted: () => {} });
     const rings = { installation: 'simulated', encryption, directory };
-    const registry = mortal(
+    const registry = wrap(
       createRegistry({ pool, commit, rings, now, channels: { mail: true, webhook: false } }),
       'registry',
-      strike,
     );
-    const opened = await openFolderWorld(folder, data, now);
+    const opened = this.#options.world ?? (await openFolderWorld(folder, data, now));
     const { world } = opened;
     const relays = new EnforcementWatch(monotonicClock);
     const enforcement: Enforcement = {
@@ -85,11 +87,11 @@ export class SimulatedOperator implements AsyncDisposable {
     this.#world = opened;
     const kinds = createKindReconciles({
       world: {
-        apps: mortal(world.apps, 'apps', strike),
-        tokens: mortal(world.tokens, 'tokens', strike),
-        certificates: mortal(world.certificates, 'certificates', strike),
+        apps: wrap(world.apps, 'apps'),
+        tokens: wrap(world.tokens, 'tokens'),
+        certificates: wrap(world.certificates, 'certificates'),
         certManager: world.certManager,
-        secrets: mortal(world.secrets, 'secrets', strike),
+        secrets: wrap(world.secrets, 'secrets'),
         recorder: world.recorder,
       },
       registry,
@@ -118,7 +120,7 @@ export class SimulatedOperator implements AsyncDisposable {
   async stop(): Promise<void> {
     this.#unsubscribe?.();
     this.#kinds = undefined;
-    await this.#world?.[Symbol.asyncDispose]();
+    if (this.#options.world === undefined) await this.#world?.[Symbol.asyncDispose]();
     this.#world = undefined;
   }
 

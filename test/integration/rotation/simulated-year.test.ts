@@ -9,6 +9,7 @@ import { disposablePool, migratedDatabase } from '#test/parts/migrated-database.
 import { effort } from '../conformance/effort.ts';
 import { seededRandom } from '#test/parts/seeded-random.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
+import { mortal } from './crashes.ts';
 import { SimulatedOperator } from './simulated-operator.ts';
 import { SimulatedRelay } from './simulated-relay.ts';
 import { bearer, keyAndSecret, readSecret, type Protocol } from './simulated-client.ts';
@@ -157,7 +158,7 @@ async function year(seed: number): Promise<void> {
       now: () => now,
       view: () => ({ head, members: relays.map((relay) => relay.member()) }),
       uses,
-      strike: () => mortality > 0 && chance(mortality),
+      wrap: (port, name) => mortal(port, name, () => mortality > 0 && chance(mortality)),
     }),
   );
   const follow = async (): Promise<void> => {

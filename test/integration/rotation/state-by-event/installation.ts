@@ -11,6 +11,7 @@ import type { MemoryDirectoryState } from '#standalone/memory-directory.ts';
 import { formatEnv, parseEnv } from '#standalone/folder/env-text.ts';
 import { disposablePool, migratedDatabase } from '#test/parts/migrated-database.ts';
 import { temporaryDirectory } from '#test/parts/temporary-directory.ts';
+import { mortal } from '../crashes.ts';
 import { readSecret } from '../simulated-client.ts';
 import { SimulatedOperator } from '../simulated-operator.ts';
 import { SimulatedRelay } from '../simulated-relay.ts';
@@ -104,7 +105,7 @@ export class Installation implements AsyncDisposable {
       now: () => (this.now += 1),
       view: () => this.directory.view(),
       uses: { of: () => Promise.resolve(this.#uses), knownUntil: () => this.#knownUntil },
-      strike: (call) => this.#strike(call),
+      wrap: (port, name) => mortal(port, name, (call) => this.#strike(call)),
       reached: () => this.directory.beats(2),
       onTerm: (term) => this.directory.lead(term),
       onTrouble: (error) => this.troubles.push(error),
