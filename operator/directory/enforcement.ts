@@ -21,11 +21,15 @@ export const UNKNOWN_VIEW: DirectoryView = Object.freeze({ head: { epoch: 0, rev
 /** A relay that needs longer than this to follow is worth a write of the status. */
 export const PROPAGATING_AFTER_MS = 2_000;
 
-export type EnforcedInput = {
-  readonly view: DirectoryView;
+/** What is asked of the relays. */
+export type EnforcedQuestion = {
   /** The revision at which the entries of the object last changed. */
   readonly revision: number;
   readonly entryKeys: readonly string[];
+};
+
+export type EnforcedInput = EnforcedQuestion & {
+  readonly view: DirectoryView;
   /** Milliseconds since that change, on a monotonic clock. */
   readonly since: number;
   /** The status already says True for this revision and generation. */
@@ -38,16 +42,16 @@ export type Enforced = {
   readonly message: string;
   /** false: about to change by itself, not worth a write yet. */
   readonly settled: boolean;
+  readonly asked: EnforcedQuestion;
 };
+
+type Verdict = Omit<Enforced, 'asked'>;
 
 /**
  * Of what was never registered: every directory has this revision, so a relay that has loaded one of this epoch holds nothing of it. One that
  * still serves another epoch may, and is waited for.
  */
-export const NOTHING_REGISTERED = { revision: 1, entryKeys: [] } as const satisfies Pick<
-  EnforcedInput,
-  'revision' | 'entryKeys'
->;
+export const NOTHING_REGISTERED: EnforcedQuestion = { revision: 1, entryKeys: [] };
 
 /** What is said instead once every relay agrees about {@link NOTHING_REGISTERED}. */
 export function withoutRegistration(verdict: Enforced): Enforced {
@@ -56,7 +60,18 @@ export function withoutRegistration(verdict: Enforced): Enforced {
 }
 
 /** The table of ARCHITECTURE.md ("Enforced"): the first row that fits. */
-export function evaluateEnforced({ view, revision, entryKeys, since, latched }: EnforcedInput): Enforced {
+export function evaluateEnforced(input: EnforcedInput): Enforced {
+  const { revision, entryKeys } = input;
+  return { ...judge(input), asked: { revision, entryKeys } };
+}
+
+/** Whether the relays answer the question of a verdict otherwise by now. */
+export function isOutdated({ status, reason, message, asked }: Enforced, view: DirectoryView): boolean {
+  const now = judge({ ...asked, view, since: 0, latched: false });
+  return now.status !== status || now.reason !== reason || now.message !== message;
+}
+
+function judge({ view, revision, entryKeys, since, latched }: EnforcedInput): Verdict {
   if (latched) return enforcedByAll();
   if (view.head.revision < revision) {
     return { status: 'False', reason: 'Publishing', message: 'not yet published to the relays', settled: true };
@@ -84,7 +99,7 @@ function agrees(member: MemberView, epoch: number, revision: number): boolean {
   return member.admitted && member.epoch === epoch && member.revision >= revision;
 }
 
-function enforcedByAll(): Enforced {
+function enforcedByAll(): Verdict {
   return { status: 'True', reason: 'AllReplicas', message: 'every relay enforces this', settled: true };
 }
 

@@ -26,7 +26,7 @@ function installation({ answers }: { readonly answers: boolean }) {
   };
   const reconcile = createReconcile(
     {
-      observe: async () => ({ object }),
+      observe: async () => ({ object, enforced: undefined }),
       plan: (): Plan<never, Status> => ({
         steps: [],
         status: { enforced: relays.acknowledged },

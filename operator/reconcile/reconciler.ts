@@ -1,13 +1,17 @@
 import { sameMeaning } from '../engine/conditions.ts';
 import type { Reconcile } from '../engine/controller.ts';
 import { TransientError } from '../engine/errors.ts';
+import type { Enforced } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
 import type { PendingKeys } from './pending-keys.ts';
 import type { Plan } from './plan.ts';
 import { refOf, type ObjectRef } from '../world/object-ref.ts';
 
+/** What the loop has to see of a snapshot: the object, and what the relays make of what is published for it. */
+type Looked = { readonly object: { readonly status?: unknown }; readonly enforced: Enforced | undefined };
+
 /** A kind, as its folder provides it: observe → plan → apply. */
-export type Kind<Snapshot extends { readonly object: { readonly status?: unknown } }, Step, Status> = {
+export type Kind<Snapshot extends Looked, Step, Status> = {
   observe(ref: ObjectRef): Promise<Snapshot | undefined>;
   plan(snapshot: Snapshot): Plan<Step, Status>;
   apply(object: Snapshot['object'], step: Step): Promise<void>;
@@ -26,7 +30,7 @@ const MAX_ROUNDS = 16;
  * decided from what really is, and a crash between any two needs no clean-up. The status is written last, and only when it says
  * something else than before.
  */
-export function createReconcile<Snapshot extends { readonly object: { readonly status?: unknown } }, Step, Status>(
+export function createReconcile<Snapshot extends Looked, Step, Status>(
   kind: Kind<Snapshot, Step, Status>,
   enforcement: Enforcement,
   pending: PendingKeys,
@@ -38,11 +42,11 @@ export function createReconcile<Snapshot extends { readonly object: { readonly s
       signal.throwIfAborted();
       const snapshot = await kind.observe(ref);
       if (snapshot === undefined) {
-        pending.set(key, false);
+        pending.set(key, undefined);
         return { kind: 'done' };
       }
       const plan = kind.plan(snapshot);
-      pending.set(key, plan.pending ?? false);
+      pending.set(key, plan.pending === true ? snapshot.enforced : undefined);
       for (const step of plan.steps) {
         signal.throwIfAborted();
         await kind.apply(snapshot.object, step);

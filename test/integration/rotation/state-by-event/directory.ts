@@ -88,6 +88,12 @@ export class SimulatedDirectory {
     return { head: published.checkpoint ?? UNKNOWN_VIEW.head, members: keeper.view() };
   }
 
+  /** Whether a relay that is taken to be there has not said that it has everything. */
+  waitsForWord(): boolean {
+    const { head, members } = this.view();
+    return members.some(({ silent, epoch, revision }) => !silent && (epoch !== head.epoch || revision < head.revision));
+  }
+
   serving(): readonly SimulatedRelay[] {
     return this.replicas.filter((replica) => replica.serves(this.#at)).map(({ relay }) => relay);
   }

@@ -312,7 +312,7 @@ export class Installation implements AsyncDisposable {
 
   /** Until nothing is left to do, or it waits for something that does not come. */
   async settle(): Promise<void> {
-    for (let look = 0; look < 6; look += 1) {
+    for (let look = 0; look < 12; look += 1) {
       if (!this.operator.running && !this.unattended)
         await this.operator.start().catch((error: unknown) => this.troubles.push(error));
       if (this.#unread > 0) {
@@ -320,11 +320,13 @@ export class Installation implements AsyncDisposable {
         await this.operator.look();
       }
       this.#noteUses();
+      // A relay that says nothing is missed after some beats, and what waits for it goes on only then.
+      const heard = look > 0 && !this.directory.waitsForWord();
       const worked = await this.operator.work();
       await this.directory.beats(4);
       await this.#look();
       this.now += LOOK_MS;
-      if (!worked && look > 0 && (this.operator.running || this.unattended)) return;
+      if (!worked && heard && (this.operator.running || this.unattended)) return;
     }
   }
 
