@@ -22,6 +22,7 @@ export const REASON = {
   AppNotReady: 'AppNotReady',
   CertManagerNotInstalled: 'CertManagerNotInstalled',
   Issuing: 'Issuing',
+  DatabaseUnavailable: 'DatabaseUnavailable',
   // Terminal: a person must change something
   Conflict: 'Conflict',
   AppIdNotRetained: 'AppIdNotRetained',

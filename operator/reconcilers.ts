@@ -5,6 +5,8 @@ import type { Clock } from './engine/clock.ts';
 import { Controller } from './engine/controller.ts';
 import type { ControllerMetrics } from './engine/metrics.ts';
 import { createKindReconciles, type KindOptions } from './kind-reconciles.ts';
+import { tellOutages } from './outage-notices.ts';
+import { POSTGRES } from './postgres/backend-error.ts';
 import { onDatabasesChange } from './relay-app/country-databases.ts';
 import type { OldCredentials } from './rotation/old-credentials.ts';
 import { keyOf } from './world/object-ref.ts';
@@ -39,6 +41,8 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
     kinds.certificate,
   );
 
+  const postgres = options.gates.find(({ name }) => name === POSTGRES);
+
   const stop = [
     kinds.app.pending.start((key) => appController.enqueue(key)),
     kinds.token.pending.start((key) => tokenController.enqueue(key)),
@@ -66,7 +70,12 @@ export async function runReconcilers(options: ReconcilersOptions, signal: AbortS
     }),
   ];
   try {
-    await Promise.all([appController.run(signal), tokenController.run(signal), certificateController.run(signal)]);
+    await Promise.all([
+      appController.run(signal),
+      tokenController.run(signal),
+      certificateController.run(signal),
+      postgres === undefined ? undefined : tellOutages({ ...options, gate: postgres }, signal),
+    ]);
   } finally {
     for (const unsubscribe of stop) unsubscribe();
     oldCredentials.clear();

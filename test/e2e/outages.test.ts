@@ -191,6 +191,12 @@ describe('outages', () => {
     // What is asked for meanwhile is done afterwards.
     if (which !== 'apiserver') await tenant.apply(...pairs([`during-${which}`]));
     await eventually(() => complaints(operator.process, since).length > 0, PATIENCE);
+    if (which === 'postgres') {
+      const waits = { status: 'True', reason: 'DatabaseUnavailable' } as const;
+      await tenant.condition('RelayApp', 'during-postgres', 'Reconciling', waits);
+      await tenant.condition('RelayToken', 'during-postgres', 'Reconciling', waits);
+      expect(await tenant.kubectl('get', 'relayapp,relaytoken')).toContain('during-postgres');
+    }
     for (const relay of installation.relays) expect(await status(`${relay.managementUrl}/readyz`)).toBe(200);
     expect(await statusesOf(appId, token)).toEqual([200, 200]);
     await server.start();
