@@ -184,7 +184,7 @@ topologySpreadConstraints:
 {{- define "relay-operator.servedRules" -}}
 - apiGroups: [relay-operator.dev]
   resources: [relayapps, relaytokens, clientcertificates]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [relay-operator.dev]
   resources: [relayapps/status, relaytokens/status, clientcertificates/status]
   verbs: [patch]
