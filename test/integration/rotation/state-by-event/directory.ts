@@ -88,10 +88,10 @@ export class SimulatedDirectory {
     return { head: published.checkpoint ?? UNKNOWN_VIEW.head, members: keeper.view() };
   }
 
-  /** Whether a relay that is taken to be there has not said that it has everything. */
+  /** Whether a relay says nothing any more, and nobody has missed it yet. */
   waitsForWord(): boolean {
-    const { head, members } = this.view();
-    return members.some(({ silent, epoch, revision }) => !silent && (epoch !== head.epoch || revision < head.revision));
+    const mute = this.replicas.filter(({ condition }) => condition === 'silent' || condition === 'dead');
+    return this.view().members.some(({ id, silent }) => !silent && mute.some(({ relay }) => relay.id === id));
   }
 
   serving(): readonly SimulatedRelay[] {

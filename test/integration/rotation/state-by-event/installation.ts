@@ -326,7 +326,7 @@ export class Installation implements AsyncDisposable {
       await this.directory.beats(4);
       await this.#look();
       this.now += LOOK_MS;
-      if (!worked && heard && (this.operator.running || this.unattended)) return;
+      if (heard && (look >= 5 || (!worked && (this.operator.running || this.unattended)))) return;
     }
   }
 
