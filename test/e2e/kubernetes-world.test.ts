@@ -74,7 +74,9 @@ describeOnControlPlane('a cluster as a World', (cluster) => {
     await using under = await create();
     const template = (labels: object) => under.declare('RelayApp', 'odd', { credentials: { template: { labels } } });
     await expect(template({ 'a b': 'x' })).rejects.toThrow('a key must be a name such as team');
-    await expect(template({ team: 'a b' })).rejects.toThrow('spec.credentials.template.labels.team');
+    await expect(template({ team: 'a b' })).rejects.toThrow(
+      'spec.credentials.template.labels[team]: Invalid value: "a b": must be letters, digits, - _ and . only',
+    );
     await template({ 'example.com/team': 'a_b.c' });
     const token = (expiresAt: string) => under.declare('RelayToken', 'odd', { appRef: { name: 'shop' }, expiresAt });
     for (const time of ['2027-01-01T00:00:00+99:99', '2027-01-01T00:00:00,5Z'])
