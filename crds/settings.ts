@@ -117,8 +117,16 @@ function withoutIt(schema: z.ZodObject, name: string): string {
   const end = describe(schema, name).endsWith('.') ? '' : '.';
   if (!success) return `${end} Required.`;
   const said = typeof data === 'number' || (typeof data === 'string' && data !== '');
+  if (!said && data !== undefined && data !== '' && !isEmpty(data))
+    throw new Error(`the description of ${name} must say its default`);
   return `${end} Default: ${said ? data : 'none'}.`;
 }
+
+const isEmpty = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (Array.isArray(value) || value instanceof Set) &&
+  [...value].length === 0;
 
 function describe(schema: z.ZodObject, name: string): string {
   const field: unknown = schema.shape[name];

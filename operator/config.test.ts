@@ -41,6 +41,8 @@ test('a namespace that is named twice is watched once', () => {
 
 test.each([
   [{ DATABASE_TLS_CA_FILE: '/nowhere/ca.crt' }, /DATABASE_TLS_CA_FILE: the file cannot be read \(ENOENT\)/],
+  [{ DATABASE_URL: 'postgres://operator:12#hunter2@db/relay' }, /DATABASE_URL: must be .*%23 for #/],
+  [{ DATABASE_URL: 'postgres://operator:12?hunter2@db/relay' }, /DATABASE_URL: must be .*%3F for \?/],
   [
     { DATABASE_TLS_SERVER_NAME: 'db', DATABASE_URL: 'postgres://db/relay?sslmode=disable' },
     /DATABASE_URL must not have ssl parameters/,

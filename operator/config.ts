@@ -187,8 +187,8 @@ export function processConfig(): OperatorConfig {
 function databaseUrl(text: string): Secret {
   if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('must start with postgres:// or postgresql://');
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  // An unencoded / in a password ends the host before it.
-  if (url === undefined || url.pathname.includes('@'))
+  // An unencoded /, ? or # in a password ends the host before it.
+  if (url === undefined || [url.pathname, url.search, url.hash].some((part) => part.includes('@')))
     throw new Error(
       'must be postgres://user:password@host:5432/database, where in user and password %40 stands for @, %2F for /, %23 for # and %3F for ?',
     );

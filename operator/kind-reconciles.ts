@@ -1,8 +1,9 @@
 import type { AllowedIssuers } from './client-certificate/allowed-issuers.ts';
 import { applyCertificateStep } from './client-certificate/apply.ts';
-import { HolderWaits } from './client-certificate/holder-waits.ts';
+import { HolderWaits, unheld } from './client-certificate/holder-waits.ts';
 import { observeCertificate } from './client-certificate/observe.ts';
 import { planCertificate } from './client-certificate/plan.ts';
+import { revokedUnheld } from './client-certificate/revoked-unheld.ts';
 import type { Enforcement } from './directory/enforcement-watch.ts';
 import type { Reconcile } from './engine/controller.ts';
 import type { EarlyStatuses } from './reconcile/early-statuses.ts';
@@ -112,13 +113,21 @@ export function createKindReconciles({
             ),
           plan: (snapshot) => {
             const { object, holder } = snapshot;
-            holderWaits.set(keyOf(object.metadata), holder === undefined ? undefined : keyOf(holder));
-            return planCertificate(snapshot);
+            const plan = planCertificate(snapshot);
+            const wanted = revokedUnheld(snapshot);
+            const waitsFor = holder === undefined ? wanted : keyOf(holder);
+            const isNew = holderWaits.set(keyOf(object.metadata), waitsFor);
+            // Somebody may have registered it between look and note.
+            return isNew && waitsFor === wanted && wanted !== undefined
+              ? { ...plan, outcome: { kind: 'requeueAfter', ms: 1_000 } }
+              : plan;
           },
           apply: async (object, step) => {
             await applyCertificateStep({ certificates, secrets, certManager, registry, recorder }, object, step);
             if (step.do === 'EndCertificates' || step.do === 'RegisterCertificate')
               holderWaits.changed(keyOf(object.metadata));
+            if (step.do === 'RegisterCertificate')
+              holderWaits.changed(unheld(step.register.appId, step.register.sha256));
           },
           writeStatus: (object, status) => certificates.writeStatus(object, status),
           onEarlyStatus: () => earlyStatuses.written('ClientCertificate'),

@@ -91,7 +91,7 @@ const settings = z.object({
   CLIENT_CERT_HEADERS: parsedBy(parseCertificateHeaders)
     .prefault('x-client-cert-fingerprint,x-forwarded-client-cert')
     .describe(
-      'The headers, with commas between, in which TRUSTED_PROXIES say with which certificate a client came. They must set or remove each of these, else clients can make them up. Also: x-client-cert, ssl-client-cert, x-forwarded-tls-client-cert, client-cert.',
+      'The headers, with commas between, in which TRUSTED_PROXIES say with which certificate a client came. They must set or remove each of these, else clients can make them up. Also: x-client-cert, ssl-client-cert, x-forwarded-tls-client-cert, client-cert. Default: x-client-cert-fingerprint,x-forwarded-client-cert.',
     ),
   PROXY_SECRET: parsedBy(parseProxySecrets)
     .prefault('')

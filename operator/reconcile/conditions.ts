@@ -67,7 +67,7 @@ export type EnforcedReport = {
   readonly condition: DesiredCondition | undefined;
   /** The relays are about to agree: worth half a second before a status is written. */
   readonly imminent: boolean;
-  /** Not yet True. Every report of a relay that says something new asks again by itself. */
+  /** Not yet True. A report of a relay that changes it asks again by itself. */
   readonly pending: boolean;
   /** When to ask again without such a report, in ms; Infinity: not at all. */
   readonly askAgainIn: number;

@@ -8,7 +8,7 @@ export type Plan<Step, Status> = {
   readonly status?: Status;
   /** The revision that the status should wait for a moment, so that one write says both Ready and Enforced. */
   readonly await?: number;
-  /** The relays have not all agreed yet: ask again whenever one of them reports. */
+  /** The relays have not all agreed yet: to be looked at again when what they say of it changes. */
   readonly pending?: boolean;
   /** A plan cannot fail: what goes wrong goes wrong in a step. */
   readonly outcome: Extract<Outcome, { readonly kind: 'done' | 'requeueAfter' }>;

@@ -61,7 +61,7 @@ export function createReconcile<Snapshot extends Looked, Step, Status>(
       if (plan.status !== undefined && !sameMeaning(plan.status, snapshot.object.status)) {
         signal.throwIfAborted();
         await kind.writeStatus(snapshot.object, plan.status);
-        if (plan.pending === true) kind.onEarlyStatus?.();
+        if (plan.await !== undefined) kind.onEarlyStatus?.();
       }
       return plan.outcome;
     }

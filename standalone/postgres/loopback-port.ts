@@ -9,7 +9,10 @@ import { createServer } from 'node:net';
 export const FIRST_PORT = 10_240;
 export const LAST_PORT = 32_000;
 
-/** A TCP port of 127.0.0.1 from `first` up to, but without, `end` that nobody listens on at this moment and that `acceptable` allows. */
+/**
+ * A TCP port of 127.0.0.1 from `first` up to, but without, `end` that nobody listens on at this moment and that `acceptable` allows. Rejects
+ * when one cannot be listened on for another reason.
+ */
 export async function freeLoopbackPort(
   first = FIRST_PORT,
   end = LAST_PORT,
@@ -22,9 +25,11 @@ export async function freeLoopbackPort(
 }
 
 function isFree(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   const server = createServer();
-  server.once('error', () => resolve(false));
+  server.once('error', (error: NodeJS.ErrnoException) =>
+    error.code === 'EADDRINUSE' ? resolve(false) : reject(error),
+  );
   server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)));
   return promise;
 }

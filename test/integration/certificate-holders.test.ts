@@ -2,7 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Registry as MetricsRegistry } from 'prom-client';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Enforcement } from '#operator/directory/enforcement-watch.ts';
 import { createKindReconciles, type KindReconciles } from '#operator/kind-reconciles.ts';
 import { OldCredentials } from '#operator/rotation/old-credentials.ts';
@@ -74,12 +74,47 @@ const declare = async (kind: string, name: string, spec: object): Promise<void> 
   await writeFile(join(folder, `${kind}-${name}.yaml`), JSON.stringify(manifest));
   await running.look();
 };
+const look = (name: string) => kinds.certificate.reconcile(`${NAMESPACE}/${name}`, context);
 /** The reason of its condition Ready, afterwards. */
 const reconciled = async (name: string): Promise<string | undefined> => {
-  await kinds.certificate.reconcile(`${NAMESPACE}/${name}`, context);
+  await look(name);
   const { conditions } = running.world.certificates.get({ namespace: NAMESPACE, name })?.status ?? {};
   return conditions?.find(({ type }) => type === 'Ready')?.reason;
 };
+
+describe('revoked before anything was registered for it', () => {
+  const FREE = '1a'.repeat(32);
+  const enforcedOf = (name: string): string | undefined =>
+    running.world.certificates
+      .get({ namespace: NAMESPACE, name })
+      ?.status?.conditions?.find(({ type }) => type === 'Enforced')?.reason;
+
+  test('is looked at again when another object registers it', async () => {
+    await declare('ClientCertificate', 'gone', certificate(FREE, { revoked: true }));
+    const key = `${NAMESPACE}/gone`;
+    await reconciled('gone');
+    expect(enforcedOf('gone')).not.toBe('Conflict');
+    await declare('ClientCertificate', 'other', certificate(OTHER));
+    await reconciled('other');
+    expect(woken).toEqual([]);
+    await declare('ClientCertificate', 'taker', certificate(FREE));
+    await reconciled('taker');
+    expect(woken).toEqual([key]);
+    await reconciled('gone');
+    expect(enforcedOf('gone')).toBe('Conflict');
+  });
+
+  test('is looked at once more a moment later, for somebody may have registered it between look and note', async () => {
+    await declare('ClientCertificate', 'gone', certificate(FREE, { revoked: true }));
+    await reconciled('gone');
+    await declare('ClientCertificate', 'gone', certificate('2b'.repeat(32), { revoked: true }));
+    const looks = [await look('gone'), await look('gone')];
+    expect(looks).toEqual([
+      { kind: 'requeueAfter', ms: 1_000 },
+      { kind: 'requeueAfter', ms: 60_000 },
+    ]);
+  });
+});
 
 test('while its holder keeps it, it waits', async () => {
   const reasons = await Promise.all(['first', 'unconcerned', 'rival'].map(reconciled));

@@ -3,6 +3,8 @@ import type { Installation, OperatorProcess } from './installation.ts';
 const LINE = /^rest_client_requests_total\{(.*)\} (\d+)$/;
 const EARLY = /^relay_operator_early_statuses_total\{kind="(\w+)"\} (\d+)$/;
 
+type Early = { readonly kind: string; readonly count: number };
+
 /** Writes by `METHOD resource`. */
 export type Writes = Readonly<Record<string, number>>;
 
@@ -39,12 +41,16 @@ export class ApiWrites {
       if (method === 'GET' || resource === 'leases') continue;
       counted[`${method} ${resource}`] = (counted[`${method} ${resource}`] ?? 0) + Number(count);
     }
-    for (const line of lines) {
-      const [, kind = '', count = '0'] = EARLY.exec(line) ?? [];
+    for (const { kind, count } of earlyIn(lines)) {
       const what = `PATCH ${kind.toLowerCase()}s`;
-      if (kind !== '') counted[what] = (counted[what] ?? 0) - Number(count);
+      counted[what] = (counted[what] ?? 0) - count;
     }
     return counted;
+  }
+
+  /** Statuses so far that waited in vain for the relays. */
+  async early(): Promise<readonly Early[]> {
+    return earlyIn(await this.metrics());
   }
 
   async since(before: Writes): Promise<Writes> {
@@ -65,6 +71,13 @@ export class ApiWrites {
     }
     return costs.toSorted((a, b) => total(a) - total(b))[Math.floor(costs.length / 2)] ?? {};
   }
+}
+
+function earlyIn(lines: readonly string[]): Early[] {
+  return lines.flatMap((line) => {
+    const [, kind, count] = EARLY.exec(line) ?? [];
+    return kind === undefined ? [] : [{ kind, count: Number(count) }];
+  });
 }
 
 export function total(counted: Writes): number {
