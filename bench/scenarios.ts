@@ -97,7 +97,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'idle',
     title: '10,000 idle sockets, one subscription each, one channel',
-    load: ['--sockets', '10000', '--mode', 'idle', '--settle', '15'],
+    load: ['--sockets', '10000', '--mode', 'idle', '--lanes', '0', '--settle', '15'],
     figure: 'memoryPerSocket',
     servers: FAN_OUT,
     target: { atMost: 10 },
@@ -105,7 +105,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'idle-own-channels',
     title: '10,000 idle sockets, one subscription each, a channel each',
-    load: ['--sockets', '10000', '--channels', '10000', '--mode', 'idle', '--settle', '15'],
+    load: ['--sockets', '10000', '--channels', '10000', '--mode', 'idle', '--lanes', '0', '--settle', '15'],
     figure: 'memoryPerSocket',
     servers: ['node-ws-send', 'relay'],
   },

@@ -480,7 +480,9 @@ static void read_arguments(int argc, char **argv) {
     TEXT("--secret", secret);
     else usage();
   }
-  if (set.port <= 0 || set.lanes < 1 || set.lanes > MAX_LANES || set.batch < 1 || set.batch > MAX_BATCH || set.channels < 1 ||
+  /* Nobody publishes in idle, and a server may cut a lane that never asks anything. */
+  int least_lanes = set.mode == IDLE ? 0 : 1;
+  if (set.port <= 0 || set.lanes < least_lanes || set.lanes > MAX_LANES || set.batch < 1 || set.batch > MAX_BATCH || set.channels < 1 ||
       set.channels > 99999 || set.sockets < 0 || set.data_bytes <= HEAD_BYTES || set.data_bytes > 4096 || set.rate <= 0)
     usage();
 }
