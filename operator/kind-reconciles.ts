@@ -115,12 +115,9 @@ export function createKindReconciles({
             const { object, holder } = snapshot;
             const plan = planCertificate(snapshot);
             const wanted = revokedUnheld(snapshot);
-            const waitsFor = holder === undefined ? wanted : keyOf(holder);
-            const isNew = holderWaits.set(keyOf(object.metadata), waitsFor);
+            const isNew = holderWaits.set(keyOf(object.metadata), holder === undefined ? wanted : keyOf(holder));
             // Somebody may have registered it between look and note.
-            return isNew && waitsFor === wanted && wanted !== undefined
-              ? { ...plan, outcome: { kind: 'requeueAfter', ms: 1_000 } }
-              : plan;
+            return isNew && wanted !== undefined ? { ...plan, outcome: { kind: 'requeueAfter', ms: 1_000 } } : plan;
           },
           apply: async (object, step) => {
             await applyCertificateStep({ certificates, secrets, certManager, registry, recorder }, object, step);

@@ -1,12 +1,7 @@
 import { certificateEntryKey } from '#crds/directory/entry-body.ts';
 import { defaultedCertificate, type CertificateSource, type ClientCertificate } from '#crds/client-certificate.ts';
 import { REASON } from '#crds/conditions.ts';
-import {
-  evaluateEnforced,
-  NOTHING_REGISTERED,
-  PROPAGATING_AFTER_MS,
-  withoutRegistration,
-} from '../directory/enforcement.ts';
+import { evaluateEnforced, evaluateUnregistered } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
 import { occasionKey } from '../notifications/occasion.ts';
 import { lookUpApp, notifyOf, type AppSources } from '../reconcile/app-reference.ts';
@@ -158,7 +153,7 @@ function enforcedOf(
   const latched = isLatched(status?.conditions, status?.revision, last?.revision, metadata.generation);
   if (last === undefined) {
     if (spec.revoked !== true) return undefined;
-    return withoutRegistration(evaluateEnforced({ view, ...NOTHING_REGISTERED, since: PROPAGATING_AFTER_MS, latched }));
+    return evaluateUnregistered({ view, latched });
   }
   const entryKeys = live(rows).map(({ appId, sha256 }) => certificateEntryKey(appId, sha256));
   return evaluateEnforced({ view, revision: last.revision, entryKeys, since: now - last.changedAt, latched });

@@ -53,8 +53,9 @@ type Verdict = Omit<Enforced, 'asked'>;
  */
 export const NOTHING_REGISTERED: EnforcedQuestion = { revision: 1, entryKeys: [] };
 
-/** What is said instead once every relay agrees about {@link NOTHING_REGISTERED}. */
-export function withoutRegistration(verdict: Enforced): Enforced {
+/** As `evaluateEnforced`, of {@link NOTHING_REGISTERED}. */
+export function evaluateUnregistered({ view, latched }: Pick<EnforcedInput, 'view' | 'latched'>): Enforced {
+  const verdict = evaluateEnforced({ view, ...NOTHING_REGISTERED, since: PROPAGATING_AFTER_MS, latched });
   if (verdict.status !== 'True') return verdict;
   return { ...verdict, message: 'nothing of it was ever registered: there is nothing that a relay could accept' };
 }

@@ -1,12 +1,7 @@
 import { TOKEN_SECRET_TYPE } from '#crds/api-group.ts';
 import { tokenEntryKey } from '#crds/directory/entry-body.ts';
 import { defaultedToken, type DefaultedToken, type RelayToken } from '#crds/relay-token.ts';
-import {
-  evaluateEnforced,
-  NOTHING_REGISTERED,
-  PROPAGATING_AFTER_MS,
-  withoutRegistration,
-} from '../directory/enforcement.ts';
+import { evaluateEnforced, evaluateUnregistered } from '../directory/enforcement.ts';
 import type { Enforcement } from '../directory/enforcement-watch.ts';
 import { occasionKey } from '../notifications/occasion.ts';
 import { lookUpApp, notifyOf, type AppSources } from '../reconcile/app-reference.ts';
@@ -117,7 +112,7 @@ function enforcedOf(
   );
   if (last === undefined) {
     if (!letsNobodyIn(defaultedToken(object.metadata.name, object.spec), now)) return undefined;
-    return withoutRegistration(evaluateEnforced({ view, ...NOTHING_REGISTERED, since: PROPAGATING_AFTER_MS, latched }));
+    return evaluateUnregistered({ view, latched });
   }
   const entryKeys = live(rows).map((row) => tokenEntryKey(row.sha256));
   return evaluateEnforced({ view, revision: last.revision, entryKeys, since: now - last.changedAt, latched });
